@@ -1,1 +1,3 @@
-fn main(){}
+//! Makes Rust of `proto/` with protox, so that no protoc has to be installed.
+
+fn main() {}

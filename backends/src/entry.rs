@@ -1,0 +1,197 @@
+//! The table of backends: everything the house knows about a protocol before
+//! it is used. Adding a protocol means a folder and a row here.
+
+use std::future::Future;
+use std::net::TcpListener;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::Engine;
+use crate::{Backend, Error, PromptMode, api_server, triton};
+
+/// In which form an arm delivers its answer: what a mark means there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Text, ready to be shown.
+    Text,
+    /// Token ids; nobody makes text of them.
+    TokenIds,
+}
+
+/// Where a server is and what to know about it to talk to it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// `HOST:PORT`, with `http://` or `https://` in front if wanted.
+    pub address: String,
+    /// Name of the model to ask; `None`: the backend's own default (Triton:
+    /// the names of LMDeploy's repository; api_server: the first of /v1/models).
+    pub model: Option<String>,
+    /// Key sent as `Authorization: Bearer`.
+    pub api_key: Option<String>,
+    /// Raw or chat; decides the api_server's endpoint.
+    pub prompt_mode: PromptMode,
+    /// Longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// Longest wait for an answer that is not timed (probe, counters).
+    pub probe_timeout: Duration,
+}
+
+/// How a simulated server behaves around its engine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServeOptions {
+    /// Model name that the api_server reports.
+    pub model: String,
+    /// api_server: answers as LMDeploy 0.1.0 does, instead of 0.18.0.
+    pub old_api: bool,
+    /// api_server: keys that are let in; empty lets everybody in.
+    pub api_keys: Vec<String>,
+    /// Triton: time of one preprocessing call.
+    pub preprocess: Duration,
+    /// Triton: preprocessing calls that run at once.
+    pub preprocess_instances: usize,
+    /// Triton: time of one postprocessing call.
+    pub postprocess: Duration,
+    /// Triton: postprocessing calls that run at once.
+    pub postprocess_instances: usize,
+    /// Triton: `output_ids` is the whole session buffer in every response, as
+    /// LMDeploy sends it, not only the part that is filled.
+    pub full_output_ids: bool,
+}
+
+impl Default for ServeOptions {
+    /// The newest api_server without keys; Triton's pre- and postprocessing
+    /// with LMDeploy's instance counts (4 and 16) and at no cost per call.
+    fn default() -> Self {
+        Self {
+            model: "simulated".to_owned(),
+            old_api: false,
+            api_keys: Vec::new(),
+            preprocess: Duration::ZERO,
+            preprocess_instances: 4,
+            postprocess: Duration::ZERO,
+            postprocess_instances: 16,
+            full_output_ids: false,
+        }
+    }
+}
+
+/// A simulated server at work: runs until it is dropped.
+pub type Served = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// A row of [`ALL`].
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// The name that `--backend` takes.
+    pub name: &'static str,
+    /// Other names for it.
+    pub aliases: &'static [&'static str],
+    /// One line for the help text.
+    pub about: &'static str,
+    /// LMDeploy's short name of the server kind, used in default file names:
+    /// `tis` or `api_server`.
+    pub family: &'static str,
+    /// What the arm delivers.
+    pub answer: Answer,
+    /// Whether `--prompt chat` works: the server (or the arm) wraps the
+    /// prompt in the model's chat template itself.
+    pub chat: bool,
+    /// Makes a client. Opens nothing yet.
+    pub connect: fn(Target) -> Result<Arc<dyn Backend>, Error>,
+    /// Serves the simulated engine over this protocol on a bound listener.
+    pub serve: fn(TcpListener, Engine, ServeOptions) -> Served,
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Every backend, in the order in which the help lists them.
+pub static ALL: &[Entry] = &[
+    Entry {
+        name: "tis",
+        aliases: &["triton"],
+        about: "Triton, three models chained by the client: preprocessing, turbomind, \
+                postprocessing; one shared channel, text made beside the stream",
+        family: "tis",
+        answer: Answer::Text,
+        chat: false,
+        connect: triton::connect_tis,
+        serve: triton::serve,
+    },
+    Entry {
+        name: "tis-chatbot",
+        aliases: &[],
+        about: "the same three calls as LMDeploy's own client makes them: a new channel per \
+                call, one postprocessing call per message, in turn",
+        family: "tis",
+        answer: Answer::Text,
+        chat: false,
+        connect: triton::connect_chatbot,
+        serve: triton::serve,
+    },
+    Entry {
+        name: "tis-direct",
+        aliases: &[],
+        about: "Triton, token ids to the engine model alone; no text",
+        family: "tis",
+        answer: Answer::TokenIds,
+        chat: false,
+        connect: triton::connect_direct,
+        serve: triton::serve,
+    },
+    Entry {
+        name: "tis-ensemble",
+        aliases: &[],
+        about: "Triton, one call to an ensemble that chains the models in the server",
+        family: "tis",
+        answer: Answer::Text,
+        chat: false,
+        connect: triton::connect_ensemble,
+        serve: triton::serve,
+    },
+    Entry {
+        name: "tis-python",
+        aliases: &[],
+        about: "Triton, one call to LMDeploy's python model `lmdeploy_model`",
+        family: "tis",
+        answer: Answer::Text,
+        chat: false,
+        connect: triton::connect_python,
+        serve: triton::serve,
+    },
+    Entry {
+        name: "api_server",
+        aliases: &["api-server"],
+        about: "LMDeploy's api_server: HTTP with server-sent events",
+        family: "api_server",
+        answer: Answer::Text,
+        chat: true,
+        connect: api_server::connect,
+        serve: api_server::serve,
+    },
+];
+
+/// The row with this name or alias.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Entry> {
+    ALL.iter()
+        .find(|entry| entry.name == name || entry.aliases.contains(&name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ALL, find};
+
+    #[test]
+    fn every_name_finds_its_own_row() {
+        for entry in ALL {
+            for name in std::iter::once(&entry.name).chain(entry.aliases) {
+                assert_eq!(find(name).expect("listed").name, entry.name);
+            }
+        }
+        assert!(find("nope").is_none());
+    }
+}

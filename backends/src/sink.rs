@@ -1,0 +1,428 @@
+//! The only clock while a request is in flight. A backend says *what* came;
+//! the sink knows *when*, in one line, the same for every protocol. Computes
+//! no metric and never spreads tokens over time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// One monotonic clock: nanoseconds since an origin. Copies share the origin,
+/// so their readings may be subtracted from each other.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    origin: Instant,
+}
+
+impl Clock {
+    /// A clock whose origin is now.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
+    pub fn start() -> Self {
+        Self {
+            origin: Instant::now(),
+        }
+    }
+
+    /// Nanoseconds since the origin.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one clock")]
+    pub fn now_ns(&self) -> u64 {
+        let since = Instant::now().saturating_duration_since(self.origin);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// The moment `at_ns` after the origin, for timers.
+    #[must_use]
+    pub fn instant_at(&self, at_ns: u64) -> Instant {
+        self.origin + Duration::from_nanos(at_ns)
+    }
+}
+
+/// The moment at which the client held the next piece of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Nanoseconds on the run's clock.
+    pub at_ns: u64,
+    /// New tokens in the piece; 0 where text came and the wire does not say
+    /// how many tokens it is.
+    pub tokens: u32,
+}
+
+/// A named, timed part of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hop {
+    /// Opening a connection, where that happens per call.
+    Connect,
+    /// Triton: the call of the preprocessing model.
+    Preprocess,
+    /// The engine's stream, or the whole answer where one call does it all.
+    Engine,
+    /// Triton: the calls of the postprocessing model.
+    Postprocess,
+}
+
+impl Hop {
+    /// Every hop, in the order in which a request passes them.
+    pub const ALL: [Self; 4] = [
+        Self::Connect,
+        Self::Preprocess,
+        Self::Engine,
+        Self::Postprocess,
+    ];
+
+    /// The name in records and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Preprocess => "preprocess",
+            Self::Engine => "engine",
+            Self::Postprocess => "postprocess",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// What one hop took within one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HopTimes {
+    /// Times the hop was entered.
+    pub calls: u32,
+    /// Time inside it over the whole request. Hops may overlap (the
+    /// postprocessing of `tis` runs beside the engine), so totals of different
+    /// hops do not add up to the request.
+    pub total_ns: u64,
+    /// Its part of the way to the first token. These parts do not overlap:
+    /// over all hops, with [`Trace::other_until_first_ns`], they add up to the
+    /// first-token latency.
+    pub until_first_ns: u64,
+}
+
+/// When a slot's request last made progress, readable from outside while the
+/// request runs: how the runner tells a slow answer from a dead one.
+#[derive(Clone, Debug, Default)]
+pub struct Pulse(Arc<Beat>);
+
+#[derive(Debug, Default)]
+struct Beat {
+    last_ns: AtomicU64,
+    tokens: AtomicU64,
+}
+
+impl Pulse {
+    /// Time of the last message that carried tokens, or of the request's
+    /// start; and whether a token has come yet.
+    #[must_use]
+    pub fn read(&self) -> (u64, bool) {
+        let pieces = self.0.tokens.load(Ordering::Acquire);
+        (self.0.last_ns.load(Ordering::Acquire), pieces > 0)
+    }
+
+    fn reset(&self, at_ns: u64) {
+        self.0.tokens.store(0, Ordering::Release);
+        self.0.last_ns.store(at_ns, Ordering::Release);
+    }
+
+    fn beat(&self, at_ns: u64) {
+        // One writer (the request's own task): plain stores, no read-modify-write.
+        self.0.last_ns.store(at_ns, Ordering::Release);
+        self.0.tokens.store(1, Ordering::Release);
+    }
+}
+
+/// All that a sink saw of one request. Times are on the run's clock.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// When the backend was called.
+    pub issued_ns: u64,
+    /// First message of any kind, role-only events and empty frames included.
+    pub first_event_ns: Option<u64>,
+    /// When the answer ended.
+    pub end_ns: u64,
+    /// The pieces, in order of arrival.
+    pub marks: Vec<Mark>,
+    /// Where the client itself chains models: when the engine's tokens
+    /// arrived, before they were made into text. Empty elsewhere.
+    pub engine_marks: Vec<Mark>,
+    /// By [`Hop::ALL`].
+    pub hops: [HopTimes; 4],
+    /// The way to the first token that lay in no hop: the client itself.
+    pub other_until_first_ns: u64,
+    /// The answer's text, as far as it came.
+    pub text: String,
+    /// Bytes of `text` that the first mark brought.
+    pub first_text_bytes: usize,
+}
+
+/// Receives one request's messages and stamps them.
+#[derive(Debug)]
+pub struct Sink {
+    clock: Clock,
+    pulse: Pulse,
+    trace: Trace,
+    tokens_so_far: u32,
+    engine_so_far: u32,
+    open: [Option<u64>; 4],
+    phase: Option<Hop>,
+    phase_since_ns: u64,
+    ended: bool,
+}
+
+impl Sink {
+    /// A sink for one request, issued now.
+    #[must_use]
+    pub fn start(clock: Clock, pulse: Pulse, expected_tokens: u32) -> Self {
+        // The vector should not grow while the clock runs, and a request for a
+        // million tokens should not take memory before it has any.
+        let room = usize::try_from(expected_tokens).unwrap_or(0).min(4096) + 2;
+        let issued_ns = clock.now_ns();
+        pulse.reset(issued_ns);
+        Self {
+            clock,
+            pulse,
+            trace: Trace {
+                issued_ns,
+                marks: Vec::with_capacity(room),
+                ..Trace::default()
+            },
+            tokens_so_far: 0,
+            engine_so_far: 0,
+            open: [None; 4],
+            phase: None,
+            phase_since_ns: issued_ns,
+            ended: false,
+        }
+    }
+
+    /// A message without tokens: a role-only event, an empty delta, usage, an
+    /// empty final frame. No mark.
+    pub fn event(&mut self) {
+        if self.trace.first_event_ns.is_none() {
+            self.trace.first_event_ns = Some(self.clock.now_ns());
+        }
+    }
+
+    /// A piece of the answer with `new` tokens; 0 where the wire does not say.
+    pub fn tokens(&mut self, new: u32) {
+        let at_ns = self.clock.now_ns();
+        self.mark(at_ns, new);
+    }
+
+    /// A message of a wire that repeats the whole answer, `total` tokens by
+    /// now. Says how many of them are new; none is no mark. A total that
+    /// shrinks counts as nothing new: the backend must object.
+    pub fn tokens_so_far(&mut self, total: u32) -> u32 {
+        let at_ns = self.clock.now_ns();
+        let new = total.saturating_sub(self.tokens_so_far);
+        if new == 0 {
+            self.trace.first_event_ns.get_or_insert(at_ns);
+        } else {
+            self.mark(at_ns, new);
+        }
+        new
+    }
+
+    /// The engine's own message, `total` tokens by now, where the client still
+    /// has to make text of it. No mark: the answer is not in the client's
+    /// hands yet. Says how many tokens are new.
+    pub fn engine_tokens_so_far(&mut self, total: u32) -> u32 {
+        let at_ns = self.clock.now_ns();
+        self.trace.first_event_ns.get_or_insert(at_ns);
+        let tokens = total.saturating_sub(self.engine_so_far);
+        if tokens > 0 {
+            self.engine_so_far = total;
+            self.trace.engine_marks.push(Mark { at_ns, tokens });
+            // The engine lives, so the request does, however long the text takes.
+            self.pulse.beat(at_ns);
+        }
+        tokens
+    }
+
+    /// Text of the piece that was just marked. Call it after the mark.
+    pub fn text(&mut self, piece: &str) {
+        self.trace.text.push_str(piece);
+        if self.trace.marks.len() == 1 {
+            self.trace.first_text_bytes = self.trace.text.len();
+        }
+    }
+
+    /// The request enters a part of its way.
+    pub fn enter(&mut self, hop: Hop) {
+        let at_ns = self.clock.now_ns();
+        self.turn(at_ns, Some(hop));
+        self.trace.hops[hop.index()].calls += 1;
+        self.open[hop.index()].get_or_insert(at_ns);
+    }
+
+    /// The request leaves a part of its way. Leaving what was not entered is
+    /// nothing.
+    pub fn leave(&mut self, hop: Hop) {
+        let at_ns = self.clock.now_ns();
+        if self.phase == Some(hop) {
+            self.turn(at_ns, None);
+        }
+        if let Some(since_ns) = self.open[hop.index()].take() {
+            self.trace.hops[hop.index()].total_ns += at_ns.saturating_sub(since_ns);
+        }
+    }
+
+    /// The answer has ended, whatever the client still has to read. The first
+    /// call counts.
+    pub fn end(&mut self) {
+        if !self.ended {
+            self.ended = true;
+            self.trace.end_ns = self.clock.now_ns();
+        }
+    }
+
+    /// Tokens marked so far.
+    #[must_use]
+    pub fn token_count(&self) -> u32 {
+        self.tokens_so_far
+    }
+
+    /// Whether a piece with tokens has come.
+    #[must_use]
+    pub fn has_tokens(&self) -> bool {
+        !self.trace.marks.is_empty()
+    }
+
+    /// Ends the request, if that has not been done, and hands out what was seen.
+    #[must_use]
+    pub fn into_trace(mut self) -> Trace {
+        self.end();
+        for hop in Hop::ALL {
+            if let Some(since_ns) = self.open[hop.index()].take() {
+                let inside_ns = self.trace.end_ns.saturating_sub(since_ns);
+                self.trace.hops[hop.index()].total_ns += inside_ns;
+            }
+        }
+        self.trace
+    }
+
+    fn mark(&mut self, at_ns: u64, tokens: u32) {
+        if self.trace.marks.is_empty() {
+            self.turn(at_ns, self.phase);
+            self.trace.first_event_ns.get_or_insert(at_ns);
+        }
+        self.tokens_so_far = self.tokens_so_far.saturating_add(tokens);
+        self.trace.marks.push(Mark { at_ns, tokens });
+        self.pulse.beat(at_ns);
+    }
+
+    /// Books the time since the last turn on the phase that it was spent in.
+    fn turn(&mut self, at_ns: u64, next: Option<Hop>) {
+        if self.trace.marks.is_empty() {
+            let spent_ns = at_ns.saturating_sub(self.phase_since_ns);
+            match self.phase {
+                Some(hop) => self.trace.hops[hop.index()].until_first_ns += spent_ns,
+                None => self.trace.other_until_first_ns += spent_ns,
+            }
+            self.phase_since_ns = at_ns;
+        }
+        self.phase = next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Clock, Hop, Pulse, Sink, Trace};
+
+    fn sink() -> Sink {
+        Sink::start(Clock::start(), Pulse::default(), 8)
+    }
+
+    fn ftl_ns(trace: &Trace) -> u64 {
+        trace.marks[0].at_ns - trace.issued_ns
+    }
+
+    fn until_first_ns(trace: &Trace) -> u64 {
+        let hops: u64 = trace.hops.iter().map(|hop| hop.until_first_ns).sum();
+        hops + trace.other_until_first_ns
+    }
+
+    #[test]
+    fn an_event_without_tokens_is_no_mark() {
+        let mut sink = sink();
+        sink.event();
+        assert!(!sink.has_tokens());
+        sink.tokens(3);
+        let trace = sink.into_trace();
+        assert_eq!(trace.marks.len(), 1);
+        assert_eq!(trace.marks[0].tokens, 3);
+        assert!(trace.first_event_ns.expect("seen") <= trace.marks[0].at_ns);
+    }
+
+    #[test]
+    fn running_totals_mark_only_what_is_new() {
+        let mut sink = sink();
+        let new: Vec<u32> = [0, 1, 1, 4, 3, 5]
+            .into_iter()
+            .map(|total| sink.tokens_so_far(total))
+            .collect();
+        assert_eq!(new, [0, 1, 0, 3, 0, 1]);
+        assert_eq!(sink.token_count(), 5);
+        assert_eq!(sink.into_trace().marks.len(), 3);
+    }
+
+    #[test]
+    fn hops_of_the_first_token_add_up_to_its_latency() {
+        let mut sink = sink();
+        sink.enter(Hop::Connect);
+        sink.leave(Hop::Connect);
+        sink.enter(Hop::Preprocess);
+        sink.leave(Hop::Preprocess);
+        sink.enter(Hop::Engine);
+        sink.engine_tokens_so_far(1);
+        sink.enter(Hop::Postprocess);
+        sink.tokens(1);
+        sink.leave(Hop::Postprocess);
+        sink.enter(Hop::Postprocess);
+        sink.tokens(1);
+        sink.leave(Hop::Postprocess);
+        let trace = sink.into_trace();
+        assert_eq!(until_first_ns(&trace), ftl_ns(&trace));
+        assert_eq!(trace.hops[Hop::Postprocess as usize].calls, 2);
+        let engine = trace.hops[Hop::Engine as usize];
+        assert!(
+            engine.total_ns > engine.until_first_ns,
+            "left open, so it lasts to the end"
+        );
+    }
+
+    #[test]
+    fn the_end_is_stamped_once() {
+        let mut sink = sink();
+        sink.end();
+        let first_ns = sink.trace.end_ns;
+        sink.end();
+        assert_eq!(sink.into_trace().end_ns, first_ns);
+    }
+
+    #[test]
+    fn the_pulse_tells_waiting_from_streaming() {
+        let pulse = Pulse::default();
+        let mut sink = Sink::start(Clock::start(), pulse.clone(), 1);
+        let (start_ns, streaming) = pulse.read();
+        assert!(!streaming);
+        sink.event();
+        assert_eq!(pulse.read(), (start_ns, false));
+        sink.tokens(0);
+        let (last_ns, streaming) = pulse.read();
+        assert!(streaming && last_ns >= start_ns);
+    }
+
+    #[test]
+    fn text_of_the_first_piece_is_told_apart() {
+        let mut sink = sink();
+        sink.tokens(1);
+        sink.text("ab");
+        sink.tokens(1);
+        sink.text("cde");
+        let trace = sink.into_trace();
+        assert_eq!((trace.text.as_str(), trace.first_text_bytes), ("abcde", 2));
+    }
+}
