@@ -1,1 +1,3 @@
+//! pairbench compares the two ways of serving a model with LMDeploy.
 
+pub mod record;

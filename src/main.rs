@@ -1,1 +1,3 @@
+//! pairbench.
+
 fn main() {}
