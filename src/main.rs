@@ -1,3 +1,2 @@
-//! pairbench.
-
+//! x
 fn main() {}

@@ -4,9 +4,8 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, TryRecvError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
@@ -18,9 +17,6 @@ const HEADER: &str = "run.json";
 const REQUESTS: &str = "requests.jsonl";
 const RECOUNT: &str = "recount.json";
 const END: &str = "end.json";
-
-/// Longest time that a finished request stays in memory only.
-const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 /// Makes a new folder below `parent`, named `name`, or `name-2` and so on if
 /// that is taken: nothing older is touched.
@@ -110,18 +106,25 @@ impl Recorder {
     }
 }
 
+/// Flushes whenever the queue is empty, so that what has finished is on disk at
+/// once unless the disk is slower than the run.
 fn write_records(file: File, path: &Path, records: &mpsc::Receiver<Record>) -> Result<()> {
     let mut out = BufWriter::with_capacity(1 << 16, file);
     let failed = || format!("cannot write {}", path.display());
     loop {
-        match records.recv_timeout(FLUSH_EVERY) {
-            Ok(record) => {
-                serde_json::to_writer(&mut out, &record).with_context(failed)?;
-                out.write_all(b"\n").with_context(failed)?;
+        let record = match records.try_recv() {
+            Ok(record) => record,
+            Err(TryRecvError::Disconnected) => break,
+            Err(TryRecvError::Empty) => {
+                out.flush().with_context(failed)?;
+                match records.recv() {
+                    Ok(record) => record,
+                    Err(_) => break,
+                }
             }
-            Err(RecvTimeoutError::Timeout) => out.flush().with_context(failed)?,
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
+        };
+        serde_json::to_writer(&mut out, &record).with_context(failed)?;
+        out.write_all(b"\n").with_context(failed)?;
     }
     out.flush().with_context(failed)
 }
