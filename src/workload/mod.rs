@@ -1,0 +1,3 @@
+//! x
+pub mod tokenizer;
+pub mod dataset;
