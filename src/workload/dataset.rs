@@ -95,7 +95,10 @@ fn read_bytes(bytes: &[u8]) -> Result<Dataset> {
 /// Reads what has no length: a pipe, a terminal, a device.
 fn read_stream(mut file: impl Read) -> Result<Dataset> {
     let mut first = Vec::new();
-    file.by_ref().take(4096).read_to_end(&mut first).context("cannot be read")?;
+    file.by_ref()
+        .take(4096)
+        .read_to_end(&mut first)
+        .context("cannot be read")?;
     refuse_by_first_bytes(&first)?;
     let reader = BufReader::with_capacity(1 << 20, first.as_slice().chain(file));
     sharegpt::read(serde_json::Deserializer::from_reader(reader))

@@ -34,17 +34,24 @@ pub(super) fn read<'de, R: serde_json::de::Read<'de>>(
 }
 
 fn explain(error: &serde_json::Error, record: Option<u64>) -> anyhow::Error {
-    let place = record.map_or_else(String::new, |record| format!("record {record} (of 0, 1, ...): "));
-    let text = error.to_string();
+    let (line, column) = (error.line(), error.column());
+    let full = error.to_string();
+    let text = full
+        .strip_suffix(&format!(" at line {line} column {column}"))
+        .unwrap_or(&full);
+    let place = match record {
+        Some(record) => format!("record {record} (the first is 0), line {line}, column {column}"),
+        None => format!("line {line}, column {column}"),
+    };
     match error.classify() {
         Category::Io => anyhow!("cannot be read: {error}"),
-        Category::Data => anyhow!("{place}{text}"),
-        Category::Eof => anyhow!("{place}not JSON: {text}; was the file cut off?"),
+        Category::Data => anyhow!("{place}: {text}"),
+        Category::Eof => anyhow!("{place}: not JSON: {text}; was the file cut off?"),
         Category::Syntax if text.contains("surrogate") || text.contains("hex escape") => anyhow!(
-            "{place}{text}: half of a UTF-16 pair is no character and cannot be tokenised; repair \
-             or drop the record"
+            "{place}: {text}: half of a UTF-16 pair is no character and cannot be tokenised; \
+             repair or drop the record"
         ),
-        Category::Syntax => anyhow!("{place}not JSON: {text}"),
+        Category::Syntax => anyhow!("{place}: not JSON: {text}"),
     }
 }
 
@@ -60,11 +67,13 @@ impl<'de> Shape<'de> for Records<'_> {
         let mut dataset = Dataset::default();
         self.record.set(Some(0));
         while let Some(record) = list.next_element_seed(Loose::new(RecordShape))? {
-            let pair = match record {
-                Seen::Wanted(record) => record.into_pair(),
-                Seen::Other(kind) => Err(format!("it is {kind}, not an object; {ONLY_SHAREGPT}")),
-            };
-            dataset.pairs.extend(pair.map_err(Error::custom)?);
+            match record {
+                Seen::Wanted(pair) => dataset.pairs.extend(pair),
+                Seen::Other(kind) => {
+                    let text = format!("it is {kind}, not an object; {ONLY_SHAREGPT}");
+                    return Err(Error::custom(text));
+                }
+            }
             dataset.records += 1;
             self.record.set(Some(dataset.records));
         }
@@ -116,7 +125,7 @@ impl Record {
                 "it has `messages` (OpenAI's format), which comes with a later version; \
                  {ONLY_SHAREGPT}"
             )),
-            None => Err(format!("has no `conversations`; {ONLY_SHAREGPT}")),
+            None => Err(format!("it has no `conversations`; {ONLY_SHAREGPT}")),
         }
     }
 }
@@ -124,10 +133,13 @@ impl Record {
 struct RecordShape;
 
 impl<'de> Shape<'de> for RecordShape {
-    type Value = Record;
+    type Value = Option<Pair>;
 
-    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<Seen<Record>, A::Error> {
-        let mut record = Record { conversations: None, has_messages: false };
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<Seen<Option<Pair>>, A::Error> {
+        let mut record = Record {
+            conversations: None,
+            has_messages: false,
+        };
         while let Some(key) = object.next_key::<RecordKey>()? {
             if key == RecordKey::Conversations {
                 record.conversations = Some(object.next_value_seed(Loose::new(TurnsShape))?);
@@ -136,7 +148,8 @@ impl<'de> Shape<'de> for RecordShape {
                 object.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(Seen::Wanted(record))
+        // Judged here, where the error still gets the line of this record.
+        record.into_pair().map(Seen::Wanted).map_err(Error::custom)
     }
 }
 
@@ -148,17 +161,26 @@ struct FirstTurns {
 
 impl FirstTurns {
     fn into_pair(self) -> Result<Option<Pair>, String> {
-        let (Some(prompt), Some(answer)) = (self.prompt, self.answer) else { return Ok(None) };
-        Ok(Some(Pair { prompt: text_of(prompt, 0)?, answer: text_of(answer, 1)? }))
+        let (Some(prompt), Some(answer)) = (self.prompt, self.answer) else {
+            return Ok(None);
+        };
+        Ok(Some(Pair {
+            prompt: text_of(prompt, 0)?,
+            answer: text_of(answer, 1)?,
+        }))
     }
 }
 
 fn text_of(turn: Seen<Turn>, number: u32) -> Result<String, String> {
     match turn {
-        Seen::Wanted(Turn { value: Some(Seen::Wanted(text)) }) => Ok(text),
-        Seen::Wanted(Turn { value: Some(Seen::Other(kind)) }) => {
-            Err(format!("the `value` of turn {number} is {kind}, not a string"))
-        }
+        Seen::Wanted(Turn {
+            value: Some(Seen::Wanted(text)),
+        }) => Ok(text),
+        Seen::Wanted(Turn {
+            value: Some(Seen::Other(kind)),
+        }) => Err(format!(
+            "the `value` of turn {number} is {kind}, not a string"
+        )),
         Seen::Wanted(Turn { value: None }) => Err(format!("turn {number} has no `value`")),
         Seen::Other(kind) => Err(format!("turn {number} is {kind}, not an object")),
     }

@@ -49,11 +49,14 @@ pub(super) fn choose(path: &Path) -> Result<Choice> {
     }
     refuse_by_name(&name)?;
     match first_bytes(path)?.as_slice() {
-        [0x0A, ..] => Ok(Choice::SentencePiece { file: path.to_owned() }),
+        [0x0A, ..] => Ok(Choice::SentencePiece {
+            file: path.to_owned(),
+        }),
         [] => bail!("the file is empty"),
-        bytes if bytes.trim_ascii_start().starts_with(b"{") => {
-            Ok(Choice::HuggingFace { file: path.to_owned(), folder })
-        }
+        bytes if bytes.trim_ascii_start().starts_with(b"{") => Ok(Choice::HuggingFace {
+            file: path.to_owned(),
+            folder,
+        }),
         bytes if is_base64_ranks(bytes) => bail!("{}", ranks_refusal()),
         _ => bail!("this is no tokenizer that is known here; {WHAT_WORKS}"),
     }
@@ -66,11 +69,20 @@ fn choose_in_folder(folder: &Path) -> Result<Choice> {
     }
     let json = folder.join("tokenizer.json");
     if json.is_file() {
-        return Ok(Choice::HuggingFace { file: json, folder: folder.to_owned() });
+        return Ok(Choice::HuggingFace {
+            file: json,
+            folder: folder.to_owned(),
+        });
     }
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).context("cannot be listed")? {
-        names.push(entry.context("cannot be listed")?.file_name().to_string_lossy().into_owned());
+        names.push(
+            entry
+                .context("cannot be listed")?
+                .file_name()
+                .to_string_lossy()
+                .into_owned(),
+        );
     }
     names.sort();
     for name in &names {
@@ -84,7 +96,11 @@ fn choose_in_folder(folder: &Path) -> Result<Choice> {
          `tokenizer.json`"
     );
     names.truncate(8);
-    let seen = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    let seen = if names.is_empty() {
+        "nothing".to_owned()
+    } else {
+        names.join(", ")
+    };
     bail!("no tokenizer in this folder (it holds {seen}); {WHAT_WORKS}")
 }
 
@@ -132,11 +148,16 @@ fn first_bytes(path: &Path) -> Result<Vec<u8>> {
 
 /// Whether the first line is base64, a space and a decimal number.
 fn is_base64_ranks(bytes: &[u8]) -> bool {
-    let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let line = bytes
+        .split(|&byte| byte == b'\n')
+        .next()
+        .unwrap_or_default();
     let mut words = line.split(|&byte| byte == b' ');
     let is_base64 = |word: &[u8]| {
         word.len() >= 4
-            && word.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
+            && word
+                .iter()
+                .all(|&byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
     };
     let is_number = |word: &[u8]| {
         let digits = word.trim_ascii_end();
@@ -171,8 +192,14 @@ mod tests {
             (&[PROTOBUF, SETTINGS, JSON], "hf tokenizer.json"),
             (&[JSON], "hf tokenizer.json"),
             (&[JSON, SETTINGS], "hf tokenizer.json"),
-            (&[JSON, SETTINGS, ("tekken.json", "{}")], "hf tokenizer.json"),
-            (&[JSON, ("vocab.json", "{}"), ("merges.txt", "")], "hf tokenizer.json"),
+            (
+                &[JSON, SETTINGS, ("tekken.json", "{}")],
+                "hf tokenizer.json",
+            ),
+            (
+                &[JSON, ("vocab.json", "{}"), ("merges.txt", "")],
+                "hf tokenizer.json",
+            ),
         ] {
             let folder = folder(files);
             for path in [folder.path().to_owned(), folder.path().join(files[0].0)] {
@@ -189,7 +216,11 @@ mod tests {
 
     #[test]
     fn a_named_file_of_another_name_is_looked_into() {
-        let folder = folder(&[("V7_sft.model", "\n\u{4}\n\u{2}ab"), ("vocab", "\nx"), ("t", " {")]);
+        let folder = folder(&[
+            ("V7_sft.model", "\n\u{4}\n\u{2}ab"),
+            ("vocab", "\nx"),
+            ("t", " {"),
+        ]);
         let at = |name: &str| choose(&folder.path().join(name)).unwrap();
         assert!(matches!(at("V7_sft.model"), Choice::SentencePiece { .. }));
         assert!(matches!(at("vocab"), Choice::SentencePiece { .. }));
@@ -200,24 +231,38 @@ mod tests {
     fn what_is_not_read_yet_is_refused_by_name_and_with_a_cure() {
         let ranks = "IQ== 0\nIg== 1\n";
         for (files, complaint) in [
-            (&[("qwen.tiktoken", ranks), SETTINGS][..], "`qwen.tiktoken`, a tiktoken vocabulary"),
+            (
+                &[("qwen.tiktoken", ranks), SETTINGS][..],
+                "`qwen.tiktoken`, a tiktoken vocabulary",
+            ),
             (&[("tekken.json", "{}")], "`tekken.json`, a Mistral tekken"),
             (&[("tokenizer.model", ranks)], "lines of base64"),
             (&[("tokenizer.model", ranks), SETTINGS], "lines of base64"),
-            (&[("vocab.json", "{}"), ("merges.txt", "")], "`vocab.json` and `merges.txt`"),
+            (
+                &[("vocab.json", "{}"), ("merges.txt", "")],
+                "`vocab.json` and `merges.txt`",
+            ),
             (&[("weights.bin", "")], "it holds weights.bin"),
             (&[], "it holds nothing"),
         ] {
             let folder = folder(files);
             let error = format!("{:#}", choose(folder.path()).unwrap_err());
             assert!(error.contains(complaint), "{error}");
-            assert!(error.contains("what works today: a Hugging Face `tokenizer.json`"), "{error}");
+            assert!(
+                error.contains("what works today: a Hugging Face `tokenizer.json`"),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn paths_that_lead_nowhere_are_refused() {
-        let folder = folder(&[("notes", "hello"), ("empty", ""), ("x.tiktoken", ""), ("r", "IQ== 0")]);
+        let folder = folder(&[
+            ("notes", "hello"),
+            ("empty", ""),
+            ("x.tiktoken", ""),
+            ("r", "IQ== 0"),
+        ]);
         for (name, complaint) in [
             ("absent", "no such file or folder"),
             ("notes", "no tokenizer that is known here"),
@@ -229,6 +274,11 @@ mod tests {
             assert!(error.contains(complaint), "{error}");
         }
         #[cfg(unix)]
-        assert!(choose(Path::new("/dev/null")).unwrap_err().to_string().contains("neither"));
+        assert!(
+            choose(Path::new("/dev/null"))
+                .unwrap_err()
+                .to_string()
+                .contains("neither")
+        );
     }
 }

@@ -54,11 +54,18 @@ impl HuggingFace {
             )
         })?;
         inner.with_padding(None);
-        inner.with_truncation(None).map_err(|error| anyhow!("{error}"))?;
+        inner
+            .with_truncation(None)
+            .map_err(|error| anyhow!("{error}"))?;
         let mut special_ids = HashSet::new();
         let mut plain_ids = HashSet::new();
         for (id, token) in inner.get_added_tokens_decoder() {
-            if token.special { &mut special_ids } else { &mut plain_ids }.insert(id);
+            if token.special {
+                &mut special_ids
+            } else {
+                &mut plain_ids
+            }
+            .insert(id);
         }
         let decoder = serde_json::to_value(inner.get_decoder())?;
         let id_of = |token: &Option<String>| inner.token_to_id(token.as_deref()?);
@@ -92,7 +99,10 @@ impl HuggingFace {
     /// The tokenizer has no token for a part of the text and none for unknown.
     pub(super) fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>> {
         let encoding = self.inner.encode_fast(text, add_special_tokens);
-        Ok(encoding.map_err(|error| anyhow!("{error}"))?.get_ids().to_vec())
+        Ok(encoding
+            .map_err(|error| anyhow!("{error}"))?
+            .get_ids()
+            .to_vec())
     }
 
     /// How many ids [`Self::encode`] gives without additions.
@@ -110,7 +120,9 @@ impl HuggingFace {
         if self.special_ids.contains(&id) {
             return;
         }
-        let Some(token) = self.inner.id_to_token(id) else { return };
+        let Some(token) = self.inner.id_to_token(id) else {
+            return;
+        };
         if self.plain_ids.contains(&id) {
             bytes.extend_from_slice(token.as_bytes());
         } else {
@@ -154,7 +166,10 @@ impl Spelling {
     /// Reads the decoder of a `tokenizer.json`, and those inside a sequence.
     fn of(decoder: &Value) -> Self {
         let mut spelling = Self::default();
-        let inner = decoder["decoders"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let inner = decoder["decoders"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         for step in std::iter::once(decoder).chain(inner) {
             let text = |key: &str| step[key].as_str().map(str::to_owned);
             match step["type"].as_str() {
@@ -183,7 +198,9 @@ impl Spelling {
             return;
         }
         if self.byte_pieces
-            && let Some(digits) = token.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'))
+            && let Some(digits) = token
+                .strip_prefix("<0x")
+                .and_then(|rest| rest.strip_suffix('>'))
             && let Ok(byte) = u8::from_str_radix(digits, 16)
         {
             bytes.push(byte);
@@ -200,7 +217,10 @@ impl Spelling {
                 None => text.insert(0, ' '),
             }
         }
-        if let Some(word) = self.word_suffix.as_ref().and_then(|end| text.strip_suffix(end.as_str()))
+        if let Some(word) = self
+            .word_suffix
+            .as_ref()
+            .and_then(|end| text.strip_suffix(end.as_str()))
         {
             text = format!("{word} ");
         }

@@ -81,12 +81,19 @@ impl Tokenizer {
     /// # Errors
     /// The bytes are no such model, or one that is not followed exactly.
     pub fn from_sentencepiece_bytes(bytes: &[u8]) -> Result<Self> {
-        Ok(Self::of_sentencepiece(SentencePiece::parse(bytes)?, "tokenizer.model"))
+        Ok(Self::of_sentencepiece(
+            SentencePiece::parse(bytes)?,
+            "tokenizer.model",
+        ))
     }
 
     fn of_sentencepiece(model: SentencePiece, name: &str) -> Self {
         let adds_dummy_prefix = model.adds_dummy_prefix();
-        Self { kind: Kind::SentencePiece(model), name: name.to_owned(), adds_dummy_prefix }
+        Self {
+            kind: Kind::SentencePiece(model),
+            name: name.to_owned(),
+            adds_dummy_prefix,
+        }
     }
 
     fn of_settings(model: SentencePiece, settings: &Settings, name: &str) -> Self {
@@ -112,12 +119,20 @@ impl Tokenizer {
             Kind::SentencePieceWithSettings { model, .. } => model.adds_dummy_prefix(),
             _ => false,
         };
-        Self { kind, name: name.to_owned(), adds_dummy_prefix }
+        Self {
+            kind,
+            name: name.to_owned(),
+            adds_dummy_prefix,
+        }
     }
 
     fn of_huggingface(model: HuggingFace, name: &str) -> Result<Self> {
         let kind = Kind::HuggingFace(model);
-        let mut tokenizer = Self { kind, name: name.to_owned(), adds_dummy_prefix: false };
+        let mut tokenizer = Self {
+            kind,
+            name: name.to_owned(),
+            adds_dummy_prefix: false,
+        };
         // No setting says it for all kinds of file, so a text is tried.
         let tried = tokenizer.encode(" a")?;
         tokenizer.adds_dummy_prefix = tokenizer.decode_bytes(&tried) == b"  a";
@@ -146,7 +161,9 @@ impl Tokenizer {
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         match &self.kind {
             Kind::SentencePiece(model) => Ok(model.encode(text)),
-            Kind::SentencePieceWithSettings { model, specials, .. } => {
+            Kind::SentencePieceWithSettings {
+                model, specials, ..
+            } => {
                 let mut ids = Vec::new();
                 for segment in specials.split(text) {
                     match segment {
@@ -256,7 +273,9 @@ impl Tokenizer {
     pub fn vocabulary_len(&self) -> usize {
         match &self.kind {
             Kind::SentencePiece(model) => model.len(),
-            Kind::SentencePieceWithSettings { model, specials, .. } => {
+            Kind::SentencePieceWithSettings {
+                model, specials, ..
+            } => {
                 let highest = specials.highest_id().map_or(0, |id| id as usize + 1);
                 model.len().max(highest)
             }
@@ -266,7 +285,10 @@ impl Tokenizer {
 }
 
 fn name_of(file: &Path) -> String {
-    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    file.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn in_file<T>(file: &Path, loaded: Result<T>) -> Result<T> {

@@ -58,7 +58,11 @@ impl SentencePiece {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
         let model = ModelFile::parse(bytes)?;
         let lexicon = Lexicon::of(&model)?;
-        Ok(Self { model, lexicon, idle: Mutex::default() })
+        Ok(Self {
+            model,
+            lexicon,
+            idle: Mutex::default(),
+        })
     }
 
     /// The ids of `text`; nothing is inserted.
@@ -86,7 +90,12 @@ impl SentencePiece {
     }
 
     fn encode_into(&self, text: &str, workspace: &mut Workspace) {
-        let Workspace { normalized, ids, merging, cache } = workspace;
+        let Workspace {
+            normalized,
+            ids,
+            merging,
+            cache,
+        } = workspace;
         ids.clear();
         self.normalize(text, normalized);
         let mut start = 0;
@@ -109,7 +118,11 @@ impl SentencePiece {
 
     fn normalize(&self, text: &str, normalized: &mut String) {
         normalized.clear();
-        let space = if self.model.escape_whitespaces { SPACE_SYMBOL } else { ' ' };
+        let space = if self.model.escape_whitespaces {
+            SPACE_SYMBOL
+        } else {
+            ' '
+        };
         if self.model.add_dummy_prefix && !text.is_empty() {
             normalized.push(space);
         }
@@ -129,9 +142,12 @@ impl SentencePiece {
         ids: &mut Vec<u32>,
     ) {
         let mut characters = chunk.chars();
-        let Some(first) = characters.next() else { return };
+        let Some(first) = characters.next() else {
+            return;
+        };
         if characters.next().is_none() {
-            self.lexicon.write(self.lexicon.character(first), first, ids);
+            self.lexicon
+                .write(self.lexicon.character(first), first, ids);
             return;
         }
         let is_short = chunk.len() <= LONGEST_CHUNK_BYTES;
@@ -168,7 +184,9 @@ impl SentencePiece {
     /// The bytes that `id` stands for, appended to `bytes`: spaces as spaces, byte
     /// pieces as their byte, control pieces and ids that do not exist as nothing.
     pub(super) fn decode_into(&self, id: u32, bytes: &mut Vec<u8>) {
-        let Some(piece) = self.model.pieces.get(id as usize) else { return };
+        let Some(piece) = self.model.pieces.get(id as usize) else {
+            return;
+        };
         match piece.kind {
             Kind::Byte(byte) => bytes.push(byte),
             Kind::Control => {}
@@ -186,7 +204,11 @@ impl SentencePiece {
 
     /// The id of the piece that is written so, whatever it is for.
     pub(super) fn piece_id(&self, text: &str) -> Option<u32> {
-        let place = self.model.pieces.iter().position(|piece| piece.text == text);
+        let place = self
+            .model
+            .pieces
+            .iter()
+            .position(|piece| piece.text == text);
         place.and_then(|id| u32::try_from(id).ok())
     }
 

@@ -40,7 +40,13 @@ impl Settings {
             add_bos_token: config["add_bos_token"].as_bool(),
             special_tokens: BTreeMap::new(),
         };
-        let single = ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token"];
+        let single = [
+            "bos_token",
+            "eos_token",
+            "unk_token",
+            "pad_token",
+            "sep_token",
+        ];
         let several = [&config, &map]
             .into_iter()
             .filter_map(|file| file["additional_special_tokens"].as_array())
@@ -52,7 +58,11 @@ impl Settings {
         for (text, id) in added.as_object().into_iter().flatten() {
             settings.add(Some(text.clone()), id.as_u64());
         }
-        for (id, token) in config["added_tokens_decoder"].as_object().into_iter().flatten() {
+        for (id, token) in config["added_tokens_decoder"]
+            .as_object()
+            .into_iter()
+            .flatten()
+        {
             settings.add(token_text(token), id.parse().ok());
         }
         settings.special_tokens.remove("");
@@ -68,7 +78,10 @@ impl Settings {
 
 /// A token is a string, or an object with its `content`.
 fn token_text(value: &Value) -> Option<String> {
-    value.as_str().or_else(|| value["content"].as_str()).map(str::to_owned)
+    value
+        .as_str()
+        .or_else(|| value["content"].as_str())
+        .map(str::to_owned)
 }
 
 /// The file's content; `null` where there is no such file.
@@ -120,7 +133,11 @@ impl SpecialTexts {
         let (mut start, mut at) = (0, 0);
         while at < bytes.len() {
             let found = begins[usize::from(bytes[at])]
-                .then(|| self.texts.iter().find(|(token, _)| bytes[at..].starts_with(token.as_bytes())))
+                .then(|| {
+                    self.texts
+                        .iter()
+                        .find(|(token, _)| bytes[at..].starts_with(token.as_bytes()))
+                })
                 .flatten();
             let Some((token, id)) = found else {
                 at += 1;
@@ -161,20 +178,35 @@ mod tests {
         assert_eq!(settings.bos_token.as_deref(), Some("<s>"));
         assert_eq!(settings.eos_token.as_deref(), Some("</s>"));
         assert_eq!(settings.add_bos_token, Some(false));
-        let tokens: Vec<_> =
-            settings.special_tokens.iter().map(|(text, id)| (text.as_str(), *id)).collect();
-        let wanted =
-            [("</s>", None), ("<extra>", Some(7)), ("<s>", None), ("<|im_start|>", Some(9))];
+        let tokens: Vec<_> = settings
+            .special_tokens
+            .iter()
+            .map(|(text, id)| (text.as_str(), *id))
+            .collect();
+        let wanted = [
+            ("</s>", None),
+            ("<extra>", Some(7)),
+            ("<s>", None),
+            ("<|im_start|>", Some(9)),
+        ];
         assert_eq!(tokens, wanted);
     }
 
     #[test]
     fn no_settings_are_no_error_and_broken_ones_are() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(Settings::read(folder.path()).unwrap().special_tokens.is_empty());
+        assert!(
+            Settings::read(folder.path())
+                .unwrap()
+                .special_tokens
+                .is_empty()
+        );
         fs::write(folder.path().join("tokenizer_config.json"), "{\n\"bos\":").unwrap();
         let error = Settings::read(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("tokenizer_config.json` is not JSON"), "{error}");
+        assert!(
+            error.contains("tokenizer_config.json` is not JSON"),
+            "{error}"
+        );
         assert!(error.contains("line 2"), "{error}");
     }
 
@@ -193,7 +225,10 @@ mod tests {
             ("<s>", vec![Special(1)]),
             ("<s>>x", vec![Special(2), Text("x")]),
             ("a<s><s", vec![Text("a"), Special(1), Text("<s")]),
-            ("où été", vec![Text("où "), Special(3), Text("t"), Special(3)]),
+            (
+                "où été",
+                vec![Text("où "), Special(3), Text("t"), Special(3)],
+            ),
         ] {
             assert_eq!(specials.split(text), segments, "{text}");
         }

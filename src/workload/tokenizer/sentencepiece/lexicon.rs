@@ -37,7 +37,11 @@ impl Lexicon {
     /// # Errors
     /// The model has more pieces than ids can be given.
     pub(super) fn of(model: &ModelFile) -> Result<Self> {
-        ensure!(model.pieces.len() < 1 << 24, "{} pieces are too many", model.pieces.len());
+        ensure!(
+            model.pieces.len() < 1 << 24,
+            "{} pieces are too many",
+            model.pieces.len()
+        );
         let names = Names::of(&model.pieces);
         let symbols = Symbols::of(&model.pieces, &names);
         let mut lexicon = Self {
@@ -109,14 +113,19 @@ impl Lexicon {
         let mut unused = self.halves(pieces, names);
         unused.sort_by_key(|&(symbol, ..)| pieces[symbol as usize].text.len());
         for (symbol, left, right) in unused {
-            let whole = [finished[left as usize].as_slice(), &finished[right as usize]].concat();
+            let whole = [
+                finished[left as usize].as_slice(),
+                &finished[right as usize],
+            ]
+            .concat();
             finished[symbol as usize] = whole;
         }
         for ids in finished {
             if let [id] = ids[..] {
                 self.written.push(id);
             } else {
-                self.written.push(SEVERAL | u32::try_from(self.several.len()).unwrap_or(0));
+                self.written
+                    .push(SEVERAL | u32::try_from(self.several.len()).unwrap_or(0));
                 self.several.push(ids.into());
             }
         }
@@ -128,7 +137,8 @@ impl Lexicon {
         match names.written(text) {
             Some(id) if id != self.unk_id => ids.push(id),
             _ => {
-                text.chars().for_each(|character| self.write_unknown(character, &mut ids));
+                text.chars()
+                    .for_each(|character| self.write_unknown(character, &mut ids));
             }
         }
         ids
@@ -144,9 +154,10 @@ impl Lexicon {
             if piece.kind == Kind::Unused && names.written(&piece.text) == Some(id) {
                 let places = piece.text.char_indices();
                 merging.row.clear();
-                merging.row.extend(
-                    places.map(|(at, character)| Placed { symbol: self.character(character), at }),
-                );
+                merging.row.extend(places.map(|(at, character)| Placed {
+                    symbol: self.character(character),
+                    at,
+                }));
                 merging.run(&self.merges);
                 if let ([_], Some((left, right))) = (&merging.row[..], merging.last) {
                     halves.push((id, left, right));
@@ -180,7 +191,9 @@ fn merges(pieces: &[Piece], names: &Names<'_>, symbols: &Symbols) -> MergeTable 
             _ => *names.matched.get(text)?,
         };
         let piece = pieces.get(symbol as usize);
-        piece.is_none_or(|piece| piece.kind != Kind::UserDefined).then_some(symbol)
+        piece
+            .is_none_or(|piece| piece.kind != Kind::UserDefined)
+            .then_some(symbol)
     };
     let mut merges = MergeTable::default();
     for (id, piece) in (0_u32..).zip(pieces) {
@@ -188,7 +201,10 @@ fn merges(pieces: &[Piece], names: &Names<'_>, symbols: &Symbols) -> MergeTable 
             for (cut, _) in piece.text.char_indices().skip(1) {
                 let (left, right) = piece.text.split_at(cut);
                 if let (Some(left), Some(right)) = (part(left), part(right)) {
-                    let merge = Merge { turn: turns[id as usize], symbol: id };
+                    let merge = Merge {
+                        turn: turns[id as usize],
+                        symbol: id,
+                    };
                     merges.insert(left, right, merge);
                 }
             }
@@ -219,7 +235,10 @@ struct Names<'a> {
 
 impl<'a> Names<'a> {
     fn of(pieces: &'a [Piece]) -> Self {
-        let mut names = Self { matched: QuickMap::default(), reserved: QuickMap::default() };
+        let mut names = Self {
+            matched: QuickMap::default(),
+            reserved: QuickMap::default(),
+        };
         for (id, piece) in (0_u32..).zip(pieces) {
             let map = match piece.kind {
                 Kind::Normal | Kind::UserDefined | Kind::Unused => &mut names.matched,
@@ -232,7 +251,10 @@ impl<'a> Names<'a> {
 
     /// The id that a finished symbol with this text gets: names go first.
     fn written(&self, text: &str) -> Option<u32> {
-        self.reserved.get(text).or_else(|| self.matched.get(text)).copied()
+        self.reserved
+            .get(text)
+            .or_else(|| self.matched.get(text))
+            .copied()
     }
 }
 
@@ -251,7 +273,9 @@ impl Symbols {
         for piece in pieces {
             for character in piece.text.chars() {
                 if characters.get(character) == FOREIGN {
-                    let symbol = names.matched.get(character.encode_utf8(&mut [0; 4]) as &str);
+                    let symbol = names
+                        .matched
+                        .get(character.encode_utf8(&mut [0; 4]) as &str);
                     let symbol = symbol.copied().unwrap_or_else(|| {
                         loose.push(character);
                         u32::try_from(pieces.len() + loose.len() - 1).unwrap_or(FOREIGN)

@@ -17,7 +17,10 @@ pub(super) struct Merge {
 }
 
 /// Stands in the row of candidates where two neighbours do not merge.
-const NEVER: Merge = Merge { turn: u32::MAX, symbol: u32::MAX };
+const NEVER: Merge = Merge {
+    turn: u32::MAX,
+    symbol: u32::MAX,
+};
 
 /// Which two symbols side by side merge, and into what.
 #[derive(Default)]
@@ -88,7 +91,12 @@ impl Merging {
     }
 
     fn scan(&mut self, table: &MergeTable) {
-        let Self { row, candidates, last, .. } = self;
+        let Self {
+            row,
+            candidates,
+            last,
+            ..
+        } = self;
         candidates.clear();
         let pairs = row.windows(2);
         candidates.extend(pairs.map(|pair| table.get(pair[0].symbol, pair[1].symbol)));
@@ -109,12 +117,13 @@ impl Merging {
     fn heap(&mut self, table: &MergeTable) {
         let count = self.row.len();
         self.links.clear();
-        self.links.extend(self.row.iter().enumerate().map(|(at, &placed)| Link {
-            placed,
-            previous: at.checked_sub(1),
-            next: Some(at + 1).filter(|&next| next < count),
-            span: 1,
-        }));
+        self.links
+            .extend(self.row.iter().enumerate().map(|(at, &placed)| Link {
+                placed,
+                previous: at.checked_sub(1),
+                next: Some(at + 1).filter(|&next| next < count),
+                span: 1,
+            }));
         self.heap.clear();
         for right in 1..count {
             self.consider(table, Some(right - 1), Some(right));
@@ -143,12 +152,20 @@ impl Merging {
     }
 
     fn consider(&mut self, table: &MergeTable, left: Option<usize>, right: Option<usize>) {
-        let (Some(left), Some(right)) = (left, right) else { return };
+        let (Some(left), Some(right)) = (left, right) else {
+            return;
+        };
         let (first, second) = (&self.links[left], &self.links[right]);
         let merge = table.get(first.placed.symbol, second.placed.symbol);
         if merge != NEVER {
             let span = first.span + second.span;
-            let candidate = Candidate { turn: merge.turn, left, right, span, symbol: merge.symbol };
+            let candidate = Candidate {
+                turn: merge.turn,
+                left,
+                right,
+                span,
+                symbol: merge.symbol,
+            };
             self.heap.push(Reverse(candidate));
         }
     }
@@ -156,8 +173,11 @@ impl Merging {
 
 /// The candidate whose turn is first, the leftmost of equals.
 fn best_of(candidates: &[Merge]) -> Option<(usize, Merge)> {
-    let (at, merge) =
-        candidates.iter().copied().enumerate().min_by_key(|&(_, merge)| merge.turn)?;
+    let (at, merge) = candidates
+        .iter()
+        .copied()
+        .enumerate()
+        .min_by_key(|&(_, merge)| merge.turn)?;
     (merge != NEVER).then_some((at, merge))
 }
 
@@ -176,7 +196,11 @@ mod tests {
     }
 
     fn row(symbols: &[u32]) -> Vec<Placed> {
-        symbols.iter().enumerate().map(|(at, &symbol)| Placed { symbol, at }).collect()
+        symbols
+            .iter()
+            .enumerate()
+            .map(|(at, &symbol)| Placed { symbol, at })
+            .collect()
     }
 
     #[test]
@@ -190,7 +214,10 @@ mod tests {
             (&[2], &[2]),
             (&[], &[]),
         ] {
-            let mut merging = Merging { row: row(before), ..Merging::default() };
+            let mut merging = Merging {
+                row: row(before),
+                ..Merging::default()
+            };
             merging.run(&table);
             let symbols: Vec<u32> = merging.row.iter().map(|placed| placed.symbol).collect();
             assert_eq!(symbols, after);
@@ -200,7 +227,10 @@ mod tests {
     #[test]
     fn the_last_merge_is_remembered() {
         let table = table(&[(0, 1, 0, 10), (10, 2, 1, 11)]);
-        let mut merging = Merging { row: row(&[0, 1, 2]), ..Merging::default() };
+        let mut merging = Merging {
+            row: row(&[0, 1, 2]),
+            ..Merging::default()
+        };
         merging.run(&table);
         assert_eq!(merging.last, Some((10, 2)));
         merging.row = row(&[2, 2]);

@@ -83,8 +83,8 @@ impl ModelFile {
     /// rules, or ask for something that this encoder does not do exactly.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
         ensure!(!bytes.is_empty(), "the file is empty");
-        let raw = Raw::parse(bytes)
-            .context("this is no SentencePiece model, or one that was cut off")?;
+        let raw =
+            Raw::parse(bytes).context("this is no SentencePiece model, or one that was cut off")?;
         ensure!(
             !raw.pieces.is_empty(),
             "this is no SentencePiece model: it holds no pieces"
@@ -225,7 +225,11 @@ fn parse_piece(message: &[u8]) -> Result<Piece> {
         "its text has {} bytes, more than {LONGEST_PIECE_BYTES}",
         text.len()
     );
-    Ok(Piece { text: text.to_owned(), score, kind })
+    Ok(Piece {
+        text: text.to_owned(),
+        score,
+        kind,
+    })
 }
 
 /// The byte that `<0x41>` names; two upper-case digits, as SentencePiece writes.
@@ -258,7 +262,10 @@ fn check_pieces(pieces: &[Piece], byte_fallback: bool) -> Result<u32> {
                 unknown = Some(id);
             }
             Kind::Byte(byte) => {
-                ensure!(byte_fallback, "piece {id} is a byte, but the model does not use bytes");
+                ensure!(
+                    byte_fallback,
+                    "piece {id} is a byte, but the model does not use bytes"
+                );
                 bytes[usize::from(byte)] = true;
             }
             _ => {}

@@ -53,10 +53,14 @@ impl<'a> Fields<'a> {
 
     fn bytes(&mut self) -> Result<&'a [u8]> {
         let length = self.varint()?;
-        let Some((bytes, rest)) =
-            usize::try_from(length).ok().and_then(|length| self.rest.split_at_checked(length))
+        let Some((bytes, rest)) = usize::try_from(length)
+            .ok()
+            .and_then(|length| self.rest.split_at_checked(length))
         else {
-            bail!("a field of {length} bytes where {} are left", self.rest.len());
+            bail!(
+                "a field of {length} bytes where {} are left",
+                self.rest.len()
+            );
         };
         self.rest = rest;
         Ok(bytes)

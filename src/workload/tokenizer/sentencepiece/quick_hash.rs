@@ -86,6 +86,9 @@ mod tests {
     #[test]
     fn a_zero_tail_is_not_the_same_as_no_tail() {
         assert_ne!(hash_of(b"word".as_slice()), hash_of(b"word\0".as_slice()));
-        assert_ne!(hash_of(b"12345678".as_slice()), hash_of(b"12345678\0".as_slice()));
+        assert_ne!(
+            hash_of(b"12345678".as_slice()),
+            hash_of(b"12345678\0".as_slice())
+        );
     }
 }

@@ -17,7 +17,10 @@ pub(super) struct CharTable {
 
 impl Default for CharTable {
     fn default() -> Self {
-        Self { low: vec![FOREIGN; 0x1_0000], high: QuickMap::default() }
+        Self {
+            low: vec![FOREIGN; 0x1_0000],
+            high: QuickMap::default(),
+        }
     }
 }
 
@@ -51,7 +54,10 @@ const BITMAP_BITS: u32 = 22;
 
 impl NeighbourSet {
     pub(super) fn of(pieces: &[Piece]) -> Self {
-        let mut set = Self { bitmap: vec![0; 1 << (BITMAP_BITS - 6)], pairs: QuickSet::default() };
+        let mut set = Self {
+            bitmap: vec![0; 1 << (BITMAP_BITS - 6)],
+            pairs: QuickSet::default(),
+        };
         for piece in pieces {
             if matches!(piece.kind, Kind::Normal | Kind::Unused | Kind::UserDefined) {
                 for (left, right) in piece.text.chars().zip(piece.text.chars().skip(1)) {
@@ -87,12 +93,19 @@ pub(super) struct UserDefined {
 
 impl UserDefined {
     pub(super) fn of(pieces: &[Piece]) -> Self {
-        let mut found = Self { lengths: QuickMap::default(), symbols: QuickMap::default() };
+        let mut found = Self {
+            lengths: QuickMap::default(),
+            symbols: QuickMap::default(),
+        };
         for (id, piece) in (0_u32..).zip(pieces) {
             if piece.kind == Kind::UserDefined
                 && let Some(first) = piece.text.chars().next()
             {
-                found.lengths.entry(first).or_default().push(piece.text.len());
+                found
+                    .lengths
+                    .entry(first)
+                    .or_default()
+                    .push(piece.text.len());
                 found.symbols.insert(piece.text.as_str().into(), id);
             }
         }
