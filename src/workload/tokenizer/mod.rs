@@ -308,3 +308,6 @@ fn load_sentencepiece(file: &Path) -> Result<SentencePiece> {
     check_size(file, LARGEST_MODEL_BYTES)?;
     SentencePiece::parse(&fs::read(file).context("cannot be read")?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,7 +110,7 @@ impl Lexicon {
             finished.push(self.ids_of(character.encode_utf8(&mut [0; 4]), names));
         }
         // Shorter pieces first, so that each half is final before it is built upon.
-        let mut unused = self.halves(pieces, names);
+        let mut unused = self.halves(pieces);
         unused.sort_by_key(|&(symbol, ..)| pieces[symbol as usize].text.len());
         for (symbol, left, right) in unused {
             let whole = [
@@ -133,25 +133,23 @@ impl Lexicon {
 
     /// The ids of a finished symbol with this text, unused pieces left whole.
     fn ids_of(&self, text: &str, names: &Names<'_>) -> Vec<u32> {
-        let mut ids = Vec::new();
-        match names.written(text) {
-            Some(id) if id != self.unk_id => ids.push(id),
-            _ => {
-                text.chars()
-                    .for_each(|character| self.write_unknown(character, &mut ids));
-            }
+        if let Some(id) = names.get(text) {
+            return vec![id];
         }
+        let mut ids = Vec::new();
+        text.chars()
+            .for_each(|character| self.write_unknown(character, &mut ids));
         ids
     }
 
     /// Each unused piece that merges can make, with the two symbols of the last
     /// merge. One text is always made by the same merges, since none of them
     /// reaches out of it; so they can be replayed here on the text alone.
-    fn halves(&self, pieces: &[Piece], names: &Names<'_>) -> Vec<(u32, u32, u32)> {
+    fn halves(&self, pieces: &[Piece]) -> Vec<(u32, u32, u32)> {
         let mut merging = Merging::default();
         let mut halves = Vec::new();
         for (id, piece) in (0_u32..).zip(pieces) {
-            if piece.kind == Kind::Unused && names.written(&piece.text) == Some(id) {
+            if piece.kind == Kind::Unused {
                 let places = piece.text.char_indices();
                 merging.row.clear();
                 merging.row.extend(places.map(|(at, character)| Placed {
@@ -188,7 +186,7 @@ fn merges(pieces: &[Piece], names: &Names<'_>, symbols: &Symbols) -> MergeTable 
         let mut characters = text.chars();
         let symbol = match (characters.next(), characters.next()) {
             (Some(only), None) => symbols.characters.get(only),
-            _ => *names.matched.get(text)?,
+            _ => names.get(text)?,
         };
         let piece = pieces.get(symbol as usize);
         piece
@@ -227,34 +225,25 @@ fn turns(pieces: &[Piece]) -> Vec<u32> {
         .collect()
 }
 
-/// Text to id, as SentencePiece keeps it: matched pieces apart from names.
-struct Names<'a> {
-    matched: QuickMap<&'a str, u32>,
-    reserved: QuickMap<&'a str, u32>,
-}
+/// Text to id, for the pieces that text can become. The others are names: a text
+/// that looks like one is taken apart like any other.
+struct Names<'a>(QuickMap<&'a str, u32>);
 
 impl<'a> Names<'a> {
     fn of(pieces: &'a [Piece]) -> Self {
-        let mut names = Self {
-            matched: QuickMap::default(),
-            reserved: QuickMap::default(),
-        };
-        for (id, piece) in (0_u32..).zip(pieces) {
-            let map = match piece.kind {
-                Kind::Normal | Kind::UserDefined | Kind::Unused => &mut names.matched,
-                Kind::Unknown | Kind::Control | Kind::Byte(_) => &mut names.reserved,
-            };
-            map.insert(&piece.text, id);
-        }
-        names
+        let numbered = (0_u32..).zip(pieces);
+        let matched = numbered.filter(|(_, piece)| {
+            matches!(piece.kind, Kind::Normal | Kind::UserDefined | Kind::Unused)
+        });
+        Self(
+            matched
+                .map(|(id, piece)| (piece.text.as_str(), id))
+                .collect(),
+        )
     }
 
-    /// The id that a finished symbol with this text gets: names go first.
-    fn written(&self, text: &str) -> Option<u32> {
-        self.reserved
-            .get(text)
-            .or_else(|| self.matched.get(text))
-            .copied()
+    fn get(&self, text: &str) -> Option<u32> {
+        self.0.get(text).copied()
     }
 }
 
@@ -273,10 +262,8 @@ impl Symbols {
         for piece in pieces {
             for character in piece.text.chars() {
                 if characters.get(character) == FOREIGN {
-                    let symbol = names
-                        .matched
-                        .get(character.encode_utf8(&mut [0; 4]) as &str);
-                    let symbol = symbol.copied().unwrap_or_else(|| {
+                    let piece = names.get(character.encode_utf8(&mut [0; 4]));
+                    let symbol = piece.unwrap_or_else(|| {
                         loose.push(character);
                         u32::try_from(pieces.len() + loose.len() - 1).unwrap_or(FOREIGN)
                     });

@@ -241,21 +241,12 @@ fn byte_of(text: &str) -> Option<u8> {
 
 /// SentencePiece's own rules: one unknown piece, no text twice, all bytes or none.
 fn check_pieces(pieces: &[Piece], byte_fallback: bool) -> Result<u32> {
-    // Text is looked up apart from the names of control, unknown and byte pieces.
-    let mut matched = HashSet::new();
-    let mut reserved = HashSet::new();
+    let mut texts = HashSet::new();
     let mut unknown = None;
     let mut bytes = [false; 256];
     for (id, piece) in (0_u32..).zip(pieces) {
-        let names = match piece.kind {
-            Kind::Normal | Kind::UserDefined | Kind::Unused => &mut matched,
-            Kind::Unknown | Kind::Control | Kind::Byte(_) => &mut reserved,
-        };
-        ensure!(
-            names.insert(piece.text.as_str()),
-            "piece {id} ({:?}) is there twice",
-            piece.text
-        );
+        let text = piece.text.as_str();
+        ensure!(texts.insert(text), "piece {id} ({text:?}) is there twice");
         match piece.kind {
             Kind::Unknown => {
                 ensure!(unknown.is_none(), "piece {id} is a second unknown piece");
