@@ -1,9 +1,11 @@
+use std::sync::LazyLock;
+
 use super::*;
 use proptest::prelude::*;
 
-fn tokenizer() -> Tokenizer {
+static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
     Tokenizer::from_sentencepiece_bytes(include_bytes!("../demo/tokenizer.model")).unwrap()
-}
+});
 
 /// Pairs with about these numbers of tokens: each " a" is one.
 fn dataset(lengths: &[(usize, usize)]) -> Dataset {
@@ -24,7 +26,7 @@ fn dataset(lengths: &[(usize, usize)]) -> Dataset {
 fn draw(lengths: &[(usize, usize)], num_prompts: u32, seed: u64) -> Result<Workload> {
     sample(
         &dataset(lengths),
-        &tokenizer(),
+        &TOKENIZER,
         SamplingStyle::Lmdeploy01,
         num_prompts,
         seed,
@@ -70,14 +72,13 @@ fn prompts_carry_what_a_backend_needs() {
     let workload = draw(&[(2, 2), (5, 6), (1, 1), (7, 8)], 2, 3).unwrap();
     let mut prompts = workload.prompts;
     prompts.sort_by_key(|prompt| prompt.index);
-    let tokenizer = tokenizer();
     for (prompt, (index, tokens, output)) in prompts.iter().zip([(1, 5, 6), (3, 7, 8)]) {
         assert_eq!((prompt.index, prompt.prompt_tokens), (index, tokens));
         assert_eq!(prompt.output_tokens, output);
         assert_eq!(prompt.token_ids[0], 1);
         assert_eq!(prompt.token_ids.len(), tokens as usize + 1);
         assert_eq!(
-            tokenizer.decode_bytes(&prompt.token_ids),
+            TOKENIZER.decode_bytes(&prompt.token_ids),
             format!(" {}", prompt.text).as_bytes()
         );
     }
@@ -148,7 +149,7 @@ fn the_bundled_conversations_can_be_sampled() {
     let bytes = include_bytes!("../demo/conversations.json");
     let dataset = read_sharegpt_slice(bytes, "bundled").unwrap();
     assert!(dataset.pairs.len() >= 350, "{}", dataset.pairs.len());
-    let workload = sample(&dataset, &tokenizer(), SamplingStyle::default(), 300, 0).unwrap();
+    let workload = sample(&dataset, &TOKENIZER, SamplingStyle::default(), 300, 0).unwrap();
     assert_eq!(workload.prompts.len(), 300);
     let longest = workload
         .prompts

@@ -1,11 +1,12 @@
+use std::sync::LazyLock;
+
 use super::*;
 use proptest::prelude::*;
 
 const MISTRAL_V1: &[u8] = include_bytes!("../../demo/tokenizer.model");
 
-fn mistral() -> Tokenizer {
-    Tokenizer::from_sentencepiece_bytes(MISTRAL_V1).unwrap()
-}
+static MISTRAL: LazyLock<Tokenizer> =
+    LazyLock::new(|| Tokenizer::from_sentencepiece_bytes(MISTRAL_V1).unwrap());
 
 fn mistral_json() -> String {
     let path = concat!(
@@ -41,7 +42,7 @@ const BYTE_LEVEL_STEPS: &str = r#", "pre_tokenizer": {"type": "ByteLevel", "add_
 
 #[test]
 fn sentencepiece_models_know_their_names() {
-    let tokenizer = mistral();
+    let tokenizer = &*MISTRAL;
     assert_eq!(
         tokenizer.describe(),
         "SentencePiece BPE, 32000 pieces, tokenizer.model"
@@ -66,7 +67,7 @@ fn sentencepiece_models_know_their_names() {
 
 #[test]
 fn the_leading_space_of_an_answer_is_the_dummy_prefix() {
-    let tokenizer = mistral();
+    let tokenizer = &*MISTRAL;
     let count = |text: &str| tokenizer.count_answer(text).unwrap();
     assert_eq!(count(" Hello world"), 2);
     assert_eq!(count("Hello world"), 2);
@@ -97,7 +98,7 @@ fn a_tokenizer_json_is_run_as_it_is_written() {
         ("tokenizer_config.json", String::new()),
     ];
     let tokenizer = load(&[(files[0].0, files[0].1.as_bytes()), (files[1].0, settings)]).unwrap();
-    let sentencepiece = mistral();
+    let sentencepiece = &*MISTRAL;
     assert_eq!(
         tokenizer.describe(),
         "Hugging Face BPE, 32000 tokens, tokenizer.json"
@@ -180,7 +181,7 @@ fn settings_beside_a_model_make_special_tokens_of_their_names() {
         ("tokenizer_config.json", settings),
     ])
     .unwrap();
-    let plain = mistral();
+    let plain = &*MISTRAL;
     assert!(
         tokenizer
             .describe()
@@ -257,7 +258,7 @@ proptest! {
     /// An answer counts as its tokens, whether the server sent the prefix or not.
     #[test]
     fn answers_count_as_the_ids_that_made_them(text in "[a-z中é\n\u{1F600}][ -~中é\n]{0,60}") {
-        let tokenizer = mistral();
+        let tokenizer = &*MISTRAL;
         let ids = tokenizer.encode(&text).unwrap();
         let sent = String::from_utf8(tokenizer.decode_bytes(&ids)).unwrap();
         prop_assert_eq!(tokenizer.count_answer(&sent).unwrap() as usize, ids.len());

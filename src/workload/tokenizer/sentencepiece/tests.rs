@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use super::*;
 use proptest::prelude::*;
 
@@ -288,12 +290,14 @@ fn broken_models_are_refused_with_the_piece() {
 
 const SMALL: &[u8] =
     include_bytes!("../../../../tests/data/tokenizers/sp-small-unk/tokenizer.model");
-const REAL: &[u8] = include_bytes!("../../../demo/tokenizer.model");
+static REAL: LazyLock<SentencePiece> = LazyLock::new(|| {
+    SentencePiece::parse(include_bytes!("../../../demo/tokenizer.model")).unwrap()
+});
 
 /// 300 kB without a place to cut: a quadratic merge would take minutes here.
 #[test]
 fn long_words_take_linear_time() {
-    let sentencepiece = SentencePiece::parse(REAL).unwrap();
+    let sentencepiece = &*REAL;
     let random: String = "abacbcabbacc".chars().cycle().take(300_000).collect();
     for text in ["a".repeat(300_000), " ".repeat(300_000), random] {
         let ids = sentencepiece.encode(&text);
@@ -332,11 +336,10 @@ proptest! {
     /// All of the text comes back; U+2581 is how a space is written.
     #[test]
     fn any_text_comes_back(text in any::<String>(), words in "[ a-zé中]{0,80}") {
-        let sentencepiece = SentencePiece::parse(REAL).unwrap();
         for text in [text, words] {
             let mut bytes = Vec::new();
-            for id in sentencepiece.encode(&text) {
-                sentencepiece.decode_into(id, &mut bytes);
+            for id in REAL.encode(&text) {
+                REAL.decode_into(id, &mut bytes);
             }
             let prefix = if text.is_empty() { "" } else { " " };
             let wanted = format!("{prefix}{text}").replace('\u{2581}', " ");
