@@ -19,11 +19,12 @@
 //! rooms, one file per verb.
 
 pub mod cli;
-
+pub mod commands;
 pub mod config;
 pub mod plan;
 pub mod record;
-
+pub mod report;
 pub mod run;
-
+pub mod sim;
+pub mod stats;
 pub mod workload;
