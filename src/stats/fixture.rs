@@ -120,3 +120,8 @@ pub(crate) fn sound() -> Run {
         })
         .collect())
 }
+
+/// Marks from pairs of time and tokens.
+pub(crate) fn marks(pairs: &[(u64, u32)]) -> Vec<Mark> {
+    pairs.iter().copied().map(Mark::from).collect()
+}

@@ -10,8 +10,12 @@ pub(crate) mod fixture;
 mod metric;
 mod summary;
 #[cfg(test)]
+mod summary_properties;
+#[cfg(test)]
 mod summary_tests;
 mod together;
+#[cfg(test)]
+mod together_tests;
 mod tokens;
 mod verdict;
 #[cfg(test)]

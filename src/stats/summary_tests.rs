@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use proptest::prelude::*;
-
-use super::fixture::{failed, record, run, sound};
-use super::{Distribution, Messages, ServerPrompts, Summary, TextCheck, TokenSource, summarize};
-use crate::record::{Mark, Record, Recount, Run, RunEnd};
+use super::fixture::{failed, marks, record, run, sound};
+use super::{Distribution, Messages, ServerPrompts, TextCheck, TokenSource, summarize};
+use crate::record::{Record, Recount, Run, RunEnd};
 
 fn near(found: Option<f64>, expected: f64) {
     let found = found.expect("there");
@@ -28,10 +26,6 @@ fn same_everywhere(found: Option<Distribution>, count: u64, value: f64) {
         max: value,
     };
     assert_eq!(found, Some(expected));
-}
-
-fn marks(pairs: &[(u64, u32)]) -> Vec<Mark> {
-    pairs.iter().copied().map(Mark::from).collect()
 }
 
 #[test]
@@ -142,96 +136,57 @@ fn a_hop_that_one_request_skips_counts_as_zero_there() {
     assert_eq!(summary.latencies.ftl.expect("streams").mean, 900e3);
 }
 
-/// One request whose first message is not like the others.
+/// Marks, tokens on the wire, recount (whole, first), TPOT, tokens per message,
+/// whether each message's are known.
+type Case<'a> = (
+    &'a [(u64, u32)],
+    Option<u32>,
+    Option<(u32, u32)>,
+    Option<f64>,
+    Option<f64>,
+    bool,
+);
+
+#[rustfmt::skip]
+const MESSAGES: &[Case<'_>] = &[
+    // The wire tells: 2 + 1 + 3 tokens, 4 of them after the first message.
+    (&[(100, 2), (200, 1), (500, 3)], Some(6), None, Some(100.0), Some(2.0), true),
+    // SSE, one token a message: as many messages as tokens.
+    (&[(100, 0), (200, 0), (300, 0)], Some(3), None, Some(100.0), Some(1.0), true),
+    // The same, and the recount of the first piece would say otherwise.
+    (&[(100, 0), (200, 0), (300, 0)], Some(3), Some((3, 2)), Some(100.0), Some(1.0), true),
+    // SSE, 6 tokens in 3 messages: the first piece is counted from its text.
+    (&[(100, 0), (200, 0), (500, 0)], Some(6), Some((6, 2)), Some(100.0), Some(2.0), false),
+    // A first piece without a token of its own still had one.
+    (&[(100, 0), (500, 0)], Some(5), Some((5, 0)), Some(100.0), Some(2.5), false),
+    // Nobody knows the first message: no TPOT rather than a wrong one.
+    (&[(100, 0), (500, 0)], Some(5), None, None, Some(2.5), false),
+    // Only the text is counted.
+    (&[(100, 0), (500, 0)], None, Some((4, 2)), Some(200.0), Some(2.0), false),
+    // Everything in one message.
+    (&[(100, 7)], Some(7), None, None, Some(7.0), true),
+    // All tokens in the first message, an empty rest.
+    (&[(100, 3), (200, 0)], Some(3), None, None, Some(1.5), false),
+    // No count at all.
+    (&[(100, 0), (200, 0)], None, None, None, None, false),
+    (&[], Some(0), None, None, None, false),
+];
+
 #[test]
 fn tpot_and_messages_by_hand() {
-    // (marks, tokens on the wire, recount (whole, first), TPOT, messages).
-    type Case<'a> = (
-        &'a [(u64, u32)],
-        Option<u32>,
-        Option<(u32, u32)>,
-        Option<f64>,
-        Option<f64>,
-        bool,
-    );
-    let table: &[Case<'_>] = &[
-        // The wire tells: 2 + 1 + 3 tokens, 4 of them after the first message.
-        (
-            &[(100, 2), (200, 1), (500, 3)],
-            Some(6),
-            None,
-            Some(100.0),
-            Some(2.0),
-            true,
-        ),
-        // SSE, one token a message: as many messages as tokens.
-        (
-            &[(100, 0), (200, 0), (300, 0)],
-            Some(3),
-            None,
-            Some(100.0),
-            Some(1.0),
-            true,
-        ),
-        // SSE, 6 tokens in 3 messages: the first piece is counted from its text.
-        (
-            &[(100, 0), (200, 0), (500, 0)],
-            Some(6),
-            Some((6, 2)),
-            Some(100.0),
-            Some(2.0),
-            false,
-        ),
-        // A first piece without a token of its own still had one.
-        (
-            &[(100, 0), (500, 0)],
-            Some(5),
-            Some((5, 0)),
-            Some(100.0),
-            Some(2.5),
-            false,
-        ),
-        // Nobody knows the first message: no TPOT rather than a wrong one.
-        (&[(100, 0), (500, 0)], Some(5), None, None, Some(2.5), false),
-        // Only the text is counted.
-        (
-            &[(100, 0), (500, 0)],
-            None,
-            Some((4, 2)),
-            Some(200.0),
-            Some(2.0),
-            false,
-        ),
-        // Everything in one message.
-        (&[(100, 7)], Some(7), None, None, Some(7.0), true),
-        // All tokens in the first message, an empty rest.
-        (&[(100, 3), (200, 0)], Some(3), None, None, Some(1.5), false),
-        // No count at all.
-        (&[(100, 0), (200, 0)], None, None, None, None, false),
-        (&[], Some(0), None, None, None, false),
-    ];
-    for (pairs, wire, recount, tpot, mean, each_known) in table {
+    for (pairs, wire, recount, tpot, mean, each_known) in MESSAGES {
         let mut only = record(0, 0, 100, 1, 1);
         only.marks = marks(pairs);
         only.completion_tokens = *wire;
         only.token_source = wire.map(|_| "usage".to_owned());
         let mut run = run(vec![only]);
-        run.recount.answers = recount
-            .map(|(whole, first)| (0, whole, first))
-            .into_iter()
-            .collect();
+        let answer = recount.map(|(whole, first)| (0, whole, first));
+        run.recount.answers = answer.into_iter().collect();
         let summary = summarize(&run);
-        assert_eq!(
-            summary.latencies.tpot.map(|tpot| tpot.mean),
-            *tpot,
-            "{pairs:?} {wire:?}"
-        );
-        assert_eq!(summary.messages.mean, *mean, "{pairs:?} {wire:?}");
-        assert_eq!(
-            summary.messages.tokens.is_some(),
-            *each_known,
-            "{pairs:?} {wire:?}"
-        );
+        let case = format!("{pairs:?} {wire:?} {recount:?}");
+        assert_eq!(summary.latencies.tpot.map(|of| of.mean), *tpot, "{case}");
+        assert_eq!(summary.messages.mean, *mean, "{case}");
+        assert_eq!(summary.messages.tokens.is_some(), *each_known, "{case}");
     }
 }
 
@@ -367,100 +322,4 @@ fn nothing_finished_gives_absent_figures() {
         (Some(0), None)
     );
     assert_eq!(summarize(&Run::default()).counts.planned, 0);
-}
-
-fn any_record() -> impl Strategy<Value = Record> {
-    // Times on both ends of the range, so that nothing may run over.
-    let time = || prop_oneof![0_u64..2_000, Just(u64::MAX), Just(0)];
-    let some_marks = prop::collection::vec((time(), 0_u32..4), 0..6);
-    (
-        (time(), time(), time(), prop::option::of(time())),
-        some_marks,
-        (
-            prop::option::of(0_u32..9),
-            0_u32..9,
-            0_u32..9,
-            prop::option::of(0_u32..20),
-        ),
-        prop::sample::select(vec!["ok", "ok", "ok", "cut", "cancelled"]),
-        prop::sample::select(vec![Some("ids"), Some("usage"), None]),
-    )
-        .prop_map(|(times, pairs, counts, outcome, source)| {
-            let mut record = record(0, 0, 40, 1, 2);
-            (
-                record.scheduled_ns,
-                record.issued_ns,
-                record.end_ns,
-                record.first_event_ns,
-            ) = times;
-            record.marks = marks(&pairs);
-            (
-                record.completion_tokens,
-                record.requested_tokens,
-                record.prompt_tokens,
-                record.server_prompt_tokens,
-            ) = counts;
-            record.outcome = outcome.to_owned();
-            record.token_source = source.map(str::to_owned);
-            record
-        })
-}
-
-fn any_run() -> impl Strategy<Value = Run> {
-    (prop::collection::vec(any_record(), 0..12), any::<bool>()).prop_map(
-        |(mut records, recounted)| {
-            for (index, record) in (0_u32..).zip(&mut records) {
-                record.index = index;
-            }
-            let mut run = run(records);
-            if recounted {
-                run.recount.answers = (0..12).map(|index| (index, 3 + index % 2, 1)).collect();
-            }
-            run
-        },
-    )
-}
-
-fn figures(summary: &Summary) -> Vec<f64> {
-    let latencies = summary.latencies;
-    let all = [
-        latencies.ftl,
-        latencies.first_event,
-        latencies.tpot,
-        latencies.itl,
-        latencies.e2e,
-        latencies.slip,
-    ];
-    let rates = [
-        summary.output_tokens_per_s,
-        summary.total_tokens_per_s,
-        summary.requests_per_min,
-    ];
-    all.into_iter()
-        .flatten()
-        .flat_map(|of| [of.mean, of.min, of.p50, of.p90, of.p95, of.p99, of.max])
-        .chain(rates.into_iter().flatten())
-        .chain(summary.way.parts_ns())
-        .chain(summary.messages.mean)
-        .collect()
-}
-
-proptest! {
-    #[test]
-    fn the_order_of_records_does_not_matter(run in any_run(), seed in any::<u64>()) {
-        let mut other = run.clone();
-        other.records.sort_by_key(|record| (u64::from(record.index) + 1).wrapping_mul(seed | 1));
-        other.recount.answers.reverse();
-        prop_assert_eq!(summarize(&run), summarize(&other));
-    }
-
-    #[test]
-    fn no_record_makes_a_figure_that_is_none(run in any_run()) {
-        let summary = summarize(&run);
-        for figure in figures(&summary) {
-            prop_assert!(figure.is_finite() && figure >= 0.0, "{}", figure);
-        }
-        let counts = &summary.counts;
-        prop_assert_eq!(counts.finished + counts.failed() + counts.unfinished, counts.planned);
-    }
 }

@@ -33,8 +33,8 @@ pub fn labels(arms: &[Arm<'_>]) -> Vec<String> {
             let number = seen.entry(name).or_default();
             *number += 1;
             match total.get(name) {
-                Some(2..) => format!("{} ({number})", one_line(name, 24)),
-                _ => one_line(name, 24),
+                Some(2..) => format!("{} ({number})", one_line(name, 20)),
+                _ => one_line(name, 20),
             }
         })
         .collect()
