@@ -41,8 +41,12 @@ impl Embedded {
         let listener = TcpListener::bind(listen).with_context(|| {
             format!("cannot listen on {listen}; choose another HOST:PORT (port 0 takes a free one)")
         })?;
-        listener.set_nonblocking(true).context("cannot set up the listening socket")?;
-        let address = listener.local_addr().context("the listening socket has no address")?;
+        listener
+            .set_nonblocking(true)
+            .context("cannot set up the listening socket")?;
+        let address = listener
+            .local_addr()
+            .context("the listening socket has no address")?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(SERVER_THREADS)
             .thread_name("pb-sim")
@@ -50,7 +54,8 @@ impl Embedded {
             .build()
             .context("cannot start the threads of the simulated server")?;
         let engine = Engine::new(config.engine.clone(), codec, clock);
-        let served = runtime.block_on(async { (entry.serve)(listener, engine, config.serve.clone()) });
+        let served =
+            runtime.block_on(async { (entry.serve)(listener, engine, config.serve.clone()) });
         runtime.spawn(async move {
             // It ends only with an error of the listening socket; clients then
             // see a refused connection, which they report.

@@ -83,7 +83,8 @@ mod tests {
 
     #[test]
     fn keys_do_not_reach_the_records() {
-        let words = "pairbench profile --api-key sesame --seed 1 --api-key=sesame --sim-api-key sesame x";
+        let words =
+            "pairbench profile --api-key sesame --seed 1 --api-key=sesame --sim-api-key sesame x";
         let line = command_line(words.split(' ').map(str::to_owned)).join(" ");
         assert_eq!(
             line,

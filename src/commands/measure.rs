@@ -12,10 +12,10 @@ use super::header::header;
 use crate::config::{Arm, Config, Data};
 use crate::plan::{self, Plan, Settings};
 use crate::record::{self, Recount, Run};
+use crate::report;
 use crate::run::{CLIENT_THREAD, Limits, Runner, Stop, Wall};
 use crate::sim::{self, Embedded};
 use crate::workload::{self, Tokenizer};
-use crate::report;
 
 /// A finished run and where its records are.
 pub(super) struct Measured {
@@ -177,7 +177,10 @@ async fn one(
     };
     let name = ready.arm.entry.name;
     let of_arm = || format!("--backend {name} at {}", ready.arm.address);
-    runner.ask_prompt_tokens(&mut plan).await.with_context(of_arm)?;
+    runner
+        .ask_prompt_tokens(&mut plan)
+        .await
+        .with_context(of_arm)?;
     runner.warm_up(&plan).await.with_context(of_arm)?;
     let folder = record::create_folder(&config.run.records, &format!("{}-{name}", wall.stamp()))?;
     let header = header(config, ready.arm, &ready.info, tokenizer, &plan, wall.utc());
@@ -196,7 +199,10 @@ fn recount(folder: &Path, tokenizer: &Tokenizer) -> Result<()> {
         if record.text.is_empty() {
             continue;
         }
-        let first = record.text.get(..record.first_text_bytes).unwrap_or_default();
+        let first = record
+            .text
+            .get(..record.first_text_bytes)
+            .unwrap_or_default();
         recount.answers.push((
             record.index,
             tokenizer.count_answer(&record.text)?,
@@ -211,6 +217,10 @@ fn recount(folder: &Path, tokenizer: &Tokenizer) -> Result<()> {
 /// # Errors
 /// When the file cannot be written; the records are there all the same.
 pub(super) fn append(csv: &Path, rows: &[Vec<String>]) -> Result<()> {
-    ensure!(!rows.is_empty(), "no run has finished, so {} gets no row", csv.display());
+    ensure!(
+        !rows.is_empty(),
+        "no run has finished, so {} gets no row",
+        csv.display()
+    );
     report::csv::append(csv, rows)
 }

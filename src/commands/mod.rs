@@ -57,7 +57,10 @@ pub fn execute(cli: Cli) -> Result<Exit> {
 }
 
 /// Says on standard error what went wrong.
-#[expect(clippy::print_stderr, reason = "the one place where errors are printed")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place where errors are printed"
+)]
 pub fn complain(error: &anyhow::Error) -> Exit {
     eprintln!("error: {error:#}");
     Exit::Error

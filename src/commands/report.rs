@@ -16,7 +16,11 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit> {
     if let Some(csv) = &args.csv {
         pages::csv::check(csv)?;
     }
-    let runs: Vec<Run> = args.folders.iter().map(|folder| record::load(folder)).collect::<Result<_>>()?;
+    let runs: Vec<Run> = args
+        .folders
+        .iter()
+        .map(|folder| record::load(folder))
+        .collect::<Result<_>>()?;
     let [run] = runs.as_slice() else {
         return side_by_side(&runs, args.csv.as_deref());
     };
