@@ -2,6 +2,11 @@
 //! by running LMDeploy v0.1.0's tokenizer classes and its sampling on
 //! `sharegpt_mini.json` (see `data/README.md`).
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may stop at what it did not expect"
+)]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;

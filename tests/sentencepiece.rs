@@ -5,6 +5,11 @@
 //! `PAIRBENCH_SP_CASES="MODEL=CASES.json ..." cargo test --release --test sentencepiece
 //! -- --ignored --nocapture`
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may stop at what it did not expect"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

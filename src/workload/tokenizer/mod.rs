@@ -29,16 +29,18 @@ pub struct Tokenizer {
 }
 
 enum Kind {
-    SentencePiece(SentencePiece),
-    /// SentencePiece inside Hugging Face's rules: special tokens first.
-    SentencePieceWithSettings {
-        model: SentencePiece,
-        specials: SpecialTexts,
-        bos_id: Option<u32>,
-        eos_id: Option<u32>,
-        adds_bos: bool,
-    },
-    HuggingFace(HuggingFace),
+    SentencePiece(Box<SentencePiece>),
+    WithSettings(Box<WithSettings>),
+    HuggingFace(Box<HuggingFace>),
+}
+
+/// SentencePiece inside Hugging Face's rules: special tokens are cut out first.
+struct WithSettings {
+    model: SentencePiece,
+    specials: SpecialTexts,
+    bos_id: Option<u32>,
+    eos_id: Option<u32>,
+    adds_bos: bool,
 }
 
 /// Larger than any vocabulary; keeps a wrong path from filling the memory.
@@ -90,7 +92,7 @@ impl Tokenizer {
     fn of_sentencepiece(model: SentencePiece, name: &str) -> Self {
         let adds_dummy_prefix = model.adds_dummy_prefix();
         Self {
-            kind: Kind::SentencePiece(model),
+            kind: Kind::SentencePiece(Box::new(model)),
             name: name.to_owned(),
             adds_dummy_prefix,
         }
@@ -107,18 +109,16 @@ impl Tokenizer {
             .filter_map(|(text, id)| Some((text.clone(), model.piece_id(text).or(*id)?)))
             .collect();
         let bos_id = id_of(&settings.bos_token).or(model.bos_id());
-        let kind = Kind::SentencePieceWithSettings {
+        let eos_id = id_of(&settings.eos_token).or(model.eos_id());
+        let adds_dummy_prefix = model.adds_dummy_prefix();
+        let kind = Kind::WithSettings(Box::new(WithSettings {
             specials: SpecialTexts::new(specials),
             bos_id,
-            eos_id: id_of(&settings.eos_token).or(model.eos_id()),
+            eos_id,
             // LlamaTokenizer and InternLMTokenizer add it unless told otherwise.
             adds_bos: bos_id.is_some() && settings.add_bos_token.unwrap_or(true),
             model,
-        };
-        let adds_dummy_prefix = match &kind {
-            Kind::SentencePieceWithSettings { model, .. } => model.adds_dummy_prefix(),
-            _ => false,
-        };
+        }));
         Self {
             kind,
             name: name.to_owned(),
@@ -127,7 +127,7 @@ impl Tokenizer {
     }
 
     fn of_huggingface(model: HuggingFace, name: &str) -> Result<Self> {
-        let kind = Kind::HuggingFace(model);
+        let kind = Kind::HuggingFace(Box::new(model));
         let mut tokenizer = Self {
             kind,
             name: name.to_owned(),
@@ -144,7 +144,7 @@ impl Tokenizer {
         let (size, name) = (self.vocabulary_len(), &self.name);
         match &self.kind {
             Kind::SentencePiece(_) => format!("SentencePiece BPE, {size} pieces, {name}"),
-            Kind::SentencePieceWithSettings { .. } => {
+            Kind::WithSettings(_) => {
                 format!("SentencePiece BPE, {size} pieces, {name} with tokenizer_config.json")
             }
             Kind::HuggingFace(model) => {
@@ -161,13 +161,11 @@ impl Tokenizer {
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         match &self.kind {
             Kind::SentencePiece(model) => Ok(model.encode(text)),
-            Kind::SentencePieceWithSettings {
-                model, specials, ..
-            } => {
+            Kind::WithSettings(inner) => {
                 let mut ids = Vec::new();
-                for segment in specials.split(text) {
+                for segment in inner.specials.split(text) {
                     match segment {
-                        Segment::Text(text) => ids.append(&mut model.encode(text)),
+                        Segment::Text(text) => ids.append(&mut inner.model.encode(text)),
                         Segment::Special(id) => ids.push(id),
                     }
                 }
@@ -200,7 +198,7 @@ impl Tokenizer {
     pub fn count(&self, text: &str) -> Result<u32> {
         let tokens = match &self.kind {
             Kind::SentencePiece(model) => model.count(text),
-            Kind::SentencePieceWithSettings { .. } => self.encode(text)?.len(),
+            Kind::WithSettings(_) => self.encode(text)?.len(),
             Kind::HuggingFace(model) => model.count(text)?,
         };
         u32::try_from(tokens).map_err(|_| anyhow!("the text has {tokens} tokens, more than 2^32"))
@@ -232,9 +230,8 @@ impl Tokenizer {
         let mut bytes = Vec::new();
         for &id in ids {
             match &self.kind {
-                Kind::SentencePiece(model) | Kind::SentencePieceWithSettings { model, .. } => {
-                    model.decode_into(id, &mut bytes);
-                }
+                Kind::SentencePiece(model) => model.decode_into(id, &mut bytes),
+                Kind::WithSettings(inner) => inner.model.decode_into(id, &mut bytes),
                 Kind::HuggingFace(model) => model.decode_into(id, &mut bytes),
             }
         }
@@ -246,7 +243,7 @@ impl Tokenizer {
         match &self.kind {
             // LMDeploy's SentencePieceTokenizer.encode: add_bos=True by default.
             Kind::SentencePiece(model) => model.bos_id().is_some(),
-            Kind::SentencePieceWithSettings { adds_bos, .. } => *adds_bos,
+            Kind::WithSettings(inner) => inner.adds_bos,
             Kind::HuggingFace(model) => model.adds_bos(),
         }
     }
@@ -255,7 +252,7 @@ impl Tokenizer {
     pub fn bos_id(&self) -> Option<u32> {
         match &self.kind {
             Kind::SentencePiece(model) => model.bos_id(),
-            Kind::SentencePieceWithSettings { bos_id, .. } => *bos_id,
+            Kind::WithSettings(inner) => inner.bos_id,
             Kind::HuggingFace(model) => model.bos_id(),
         }
     }
@@ -264,7 +261,7 @@ impl Tokenizer {
     pub fn eos_id(&self) -> Option<u32> {
         match &self.kind {
             Kind::SentencePiece(model) => model.eos_id(),
-            Kind::SentencePieceWithSettings { eos_id, .. } => *eos_id,
+            Kind::WithSettings(inner) => inner.eos_id,
             Kind::HuggingFace(model) => model.eos_id(),
         }
     }
@@ -273,11 +270,9 @@ impl Tokenizer {
     pub fn vocabulary_len(&self) -> usize {
         match &self.kind {
             Kind::SentencePiece(model) => model.len(),
-            Kind::SentencePieceWithSettings {
-                model, specials, ..
-            } => {
-                let highest = specials.highest_id().map_or(0, |id| id as usize + 1);
-                model.len().max(highest)
+            Kind::WithSettings(inner) => {
+                let highest = inner.specials.highest_id().map_or(0, |id| id as usize + 1);
+                inner.model.len().max(highest)
             }
             Kind::HuggingFace(model) => model.len(),
         }

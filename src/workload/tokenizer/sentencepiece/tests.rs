@@ -17,7 +17,7 @@ fn varint(mut value: u64) -> Vec<u8> {
         bytes.push((value & 0x7F) as u8 | 0x80);
         value >>= 7;
     }
-    bytes.push(value as u8 & 0x7F);
+    bytes.push((value & 0x7F) as u8);
     bytes
 }
 
