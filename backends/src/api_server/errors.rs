@@ -52,7 +52,10 @@ pub(super) fn of_status(status: u16, body: &[u8], has_key: bool) -> Error {
     let said = if words.is_empty() {
         format!("the server answered HTTP {status} without a word")
     } else {
-        format!("the server answered HTTP {status}: {words}")
+        format!(
+            "the server answered HTTP {status}: {}",
+            words.trim_end_matches('.')
+        )
     };
     let kind = kind_of(u64::from(status));
     match (kind, status) {
