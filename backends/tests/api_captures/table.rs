@@ -5,7 +5,7 @@ use backends::ErrorKind::{self, Auth, Cut, Malformed, Model, Protocol, Rejected,
 
 /// As what the capture is given to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub(crate) enum How {
     /// The answer to a request for a stream.
     Stream,
     /// The answer to a request without one.
@@ -20,7 +20,7 @@ use How::{Encode, Probe, Stream, Whole};
 
 /// What comes of it.
 #[derive(Debug)]
-pub enum Said {
+pub(crate) enum Said {
     /// Ending, prompt tokens, completion tokens by usage, marks, text.
     Good(Ending, Option<u32>, Option<u32>, usize, &'static str),
     /// Kind, marks, words of the message.
@@ -31,10 +31,10 @@ use Said::{Bad, Good};
 
 /// One capture.
 #[derive(Debug)]
-pub struct Row {
-    pub file: &'static str,
-    pub how: How,
-    pub said: Said,
+pub(crate) struct Row {
+    pub(crate) file: &'static str,
+    pub(crate) how: How,
+    pub(crate) said: Said,
 }
 
 const fn row(file: &'static str, how: How, said: Said) -> Row {
@@ -43,7 +43,7 @@ const fn row(file: &'static str, how: How, said: Said) -> Row {
 
 /// All captures, one a line.
 #[rustfmt::skip]
-pub const ROWS: &[Row] = &[
+pub(crate) const ROWS: &[Row] = &[
     row("lmdeploy-0.1.0/chat-bad-json", Whole, Bad(Rejected, 0, "HTTP 422: JSON decode error")),
     row("lmdeploy-0.1.0/chat-bad-type", Whole, Bad(Rejected, 0, "HTTP 422: max_tokens: Input should be a valid integer, unable to parse string as an integer")),
     row("lmdeploy-0.1.0/chat-max-completion-tokens", Whole, Good(Stop, Some(33), Some(5), 1, " the stream of tokens is")),

@@ -15,21 +15,21 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// One answer.
 #[derive(Clone, Debug, Default)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// Pieces, each with a pause before it.
-    pub pieces: Vec<(Duration, Vec<u8>)>,
+    pub(crate) pieces: Vec<(Duration, Vec<u8>)>,
     /// Every byte in a write of its own.
-    pub byte_by_byte: bool,
+    pub(crate) byte_by_byte: bool,
     /// Closes the connection afterwards.
-    pub close: bool,
+    pub(crate) close: bool,
     /// Then sends this again and again, until the client goes away.
-    pub forever: Vec<u8>,
+    pub(crate) forever: Vec<u8>,
 }
 
 impl Reply {
     /// The bytes as they are; the connection is closed if they are no whole
     /// answer.
-    pub fn raw(bytes: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn raw(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         let close = !is_whole(&bytes);
         Self {
@@ -40,7 +40,7 @@ impl Reply {
     }
 
     /// A JSON answer.
-    pub fn json(status: &str, body: &str) -> Self {
+    pub(crate) fn json(status: &str, body: &str) -> Self {
         Self::raw(format!(
             "HTTP/1.1 {status}\r\nserver: uvicorn\r\ncontent-type: application/json\r\n\
              content-length: {}\r\n\r\n{body}",
@@ -49,7 +49,7 @@ impl Reply {
     }
 
     /// A stream of messages, each in a chunk of its own after a pause.
-    pub fn stream(messages: &[(u64, &str)]) -> Self {
+    pub(crate) fn stream(messages: &[(u64, &str)]) -> Self {
         let head = "HTTP/1.1 200 OK\r\nserver: uvicorn\r\n\
                     content-type: text/event-stream; charset=utf-8\r\n\
                     Transfer-Encoding: chunked\r\n\r\n";
@@ -83,13 +83,13 @@ fn is_whole(bytes: &[u8]) -> bool {
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub struct Asked {
-    pub method: String,
-    pub path: String,
-    pub head: String,
-    pub body: String,
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) head: String,
+    pub(crate) body: String,
     /// Which connection it came on, from 1.
-    pub connection: usize,
+    pub(crate) connection: usize,
 }
 
 #[derive(Debug, Default)]
@@ -99,8 +99,8 @@ struct Book {
 }
 
 /// The server; it ends with the test.
-pub struct Replay {
-    pub address: SocketAddr,
+pub(crate) struct Replay {
+    pub(crate) address: SocketAddr,
     book: Arc<Mutex<Book>>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -113,7 +113,7 @@ impl Drop for Replay {
 
 impl Replay {
     /// Answers `METHOD PATH` with what `routes` has for it, 404 without.
-    pub async fn start(routes: Vec<(&str, Reply)>) -> Self {
+    pub(crate) async fn start(routes: Vec<(&str, Reply)>) -> Self {
         let routes: HashMap<String, Reply> = routes
             .into_iter()
             .map(|(path, reply)| (path.to_owned(), reply))
@@ -130,17 +130,17 @@ impl Replay {
     }
 
     /// What was asked so far.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.book.lock().expect("no panic").asked.clone()
     }
 
     /// Connections accepted so far.
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.book.lock().expect("no panic").connections
     }
 
     /// A client of it.
-    pub fn client(&self) -> Arc<dyn Backend> {
+    pub(crate) fn client(&self) -> Arc<dyn Backend> {
         connect(target(&self.address.to_string()))
     }
 }
@@ -229,7 +229,7 @@ async fn request(stream: &mut TcpStream, seen: &mut Vec<u8>) -> std::io::Result<
 }
 
 /// A target with the waits of a test.
-pub fn target(address: &str) -> Target {
+pub(crate) fn target(address: &str) -> Target {
     Target {
         address: address.to_owned(),
         model: None,
@@ -241,13 +241,13 @@ pub fn target(address: &str) -> Target {
 }
 
 /// A client of the api_server backend.
-pub fn connect(target: Target) -> Arc<dyn Backend> {
+pub(crate) fn connect(target: Target) -> Arc<dyn Backend> {
     let entry = backends::find("api_server").expect("a row");
     (entry.connect)(target).expect("a good target")
 }
 
 /// A request for `output_tokens` tokens.
-pub fn request_for(prompt: &str, output_tokens: u32, stream: bool) -> Request {
+pub(crate) fn request_for(prompt: &str, output_tokens: u32, stream: bool) -> Request {
     Request {
         id: 7,
         slot: 3,
@@ -267,12 +267,12 @@ pub fn request_for(prompt: &str, output_tokens: u32, stream: bool) -> Request {
 }
 
 /// A sink of its own.
-pub fn sink() -> Sink {
+pub(crate) fn sink() -> Sink {
     Sink::start(Clock::start(), Pulse::default(), 8)
 }
 
 /// A model list as LMDeploy's, with one model `m` of `owner`.
-pub fn models(owner: &str) -> Reply {
+pub(crate) fn models(owner: &str) -> Reply {
     let model = format!(r#"{{"id":"m","object":"model","owned_by":"{owner}"}}"#);
     Reply::json(
         "200 OK",
