@@ -47,6 +47,9 @@ impl HuggingFace {
     /// The file cannot be read, or is nothing that `tokenizers` understands.
     pub(super) fn load(file: &Path, settings: &Settings) -> Result<Self> {
         let bytes = std::fs::read(file).map_err(|error| anyhow!("cannot be read: {error}"))?;
+        // The crate panics on some files that are no JSON, or were cut off.
+        serde_json::from_slice::<Value>(&bytes)
+            .map_err(|error| anyhow!("this is not JSON: {error}; was it downloaded whole?"))?;
         let mut inner = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| {
             anyhow!(
                 "this is no `tokenizer.json` that crate tokenizers 0.23 understands: {error}; if \

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
+use super::blocks;
 use choice::Choice;
 use huggingface::HuggingFace;
 use sentencepiece::SentencePiece;
@@ -221,6 +222,14 @@ impl Tokenizer {
             Some(rest) if self.adds_dummy_prefix && !rest.is_empty() => self.count(rest),
             _ => self.count(text),
         }
+    }
+
+    /// [`Self::count_answer`] for many texts, on all cores; in their order.
+    ///
+    /// # Errors
+    /// As [`Self::encode`], for the first text that fails.
+    pub fn count_answers<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<u32>> {
+        blocks::for_each(texts, |_, text| self.count_answer(text.as_ref()))
     }
 
     /// The bytes that `ids` stand for, as the pieces say: byte pieces as their
