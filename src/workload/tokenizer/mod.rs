@@ -42,6 +42,7 @@ struct WithSettings {
     bos_id: Option<u32>,
     eos_id: Option<u32>,
     adds_bos: bool,
+    adds_eos: bool,
 }
 
 /// Larger than any vocabulary; keeps a wrong path from filling the memory.
@@ -116,8 +117,8 @@ impl Tokenizer {
             specials: SpecialTexts::new(specials),
             bos_id,
             eos_id,
-            // LlamaTokenizer and InternLMTokenizer add it unless told otherwise.
-            adds_bos: bos_id.is_some() && settings.add_bos_token.unwrap_or(true),
+            adds_bos: bos_id.is_some() && settings.add_bos_token,
+            adds_eos: settings.add_eos_token,
             model,
         }));
         Self {
@@ -188,6 +189,11 @@ impl Tokenizer {
         let mut ids = self.encode(text)?;
         if let (true, Some(bos_id)) = (self.adds_bos(), self.bos_id()) {
             ids.insert(0, bos_id);
+        }
+        if let Kind::WithSettings(inner) = &self.kind
+            && inner.adds_eos
+        {
+            ids.extend(inner.eos_id);
         }
         Ok(ids)
     }

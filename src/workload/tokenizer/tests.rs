@@ -150,6 +150,52 @@ fn a_tokenizer_json_is_run_as_it_is_written() {
     );
 }
 
+/// What transformers 4.38.2 gives for "Hello", by class and settings.
+#[test]
+fn some_classes_obey_the_settings_and_others_the_file() {
+    let file = mistral_json();
+    for (class, more, ids) in [
+        ("LlamaTokenizer", "", &[1, 22557][..]),
+        ("LlamaTokenizer", r#", "add_bos_token": false"#, &[22557]),
+        (
+            "LlamaTokenizerFast",
+            r#", "add_eos_token": true"#,
+            &[1, 22557, 2],
+        ),
+        (
+            "GemmaTokenizer",
+            r#", "add_bos_token": false, "add_eos_token": true"#,
+            &[22557, 2],
+        ),
+        (
+            "PreTrainedTokenizerFast",
+            r#", "add_bos_token": false"#,
+            &[1, 22557],
+        ),
+        (
+            "PreTrainedTokenizerFast",
+            r#", "add_eos_token": true"#,
+            &[1, 22557],
+        ),
+    ] {
+        let settings = format!(
+            r#"{{"tokenizer_class": "{class}", "bos_token": "<s>", "eos_token": "</s>"{more}}}"#
+        );
+        let tokenizer = load(&[
+            ("tokenizer.json", file.as_bytes()),
+            ("tokenizer_config.json", settings.as_bytes()),
+        ])
+        .unwrap();
+        assert_eq!(
+            tokenizer.encode_as_served("Hello").unwrap(),
+            ids,
+            "{settings}"
+        );
+        assert_eq!(tokenizer.encode("Hello").unwrap(), [22557]);
+        assert_eq!(tokenizer.adds_bos(), ids[0] == 1, "{settings}");
+    }
+}
+
 #[test]
 fn byte_level_tokens_are_their_bytes() {
     let file = json(BYTE_LEVEL, BYTE_LEVEL_STEPS);
@@ -208,14 +254,14 @@ fn settings_beside_a_model_make_special_tokens_of_their_names() {
     assert_eq!(tokenizer.count("Hello</s>").unwrap(), 2);
     assert_eq!(tokenizer.vocabulary_len(), 32_002);
     assert_eq!(tokenizer.decode_bytes(&[22557, 32_001, 2]), b" Hello");
-    let settings = br#"{"bos_token": "<s>", "add_bos_token": false}"#;
+    let settings = br#"{"bos_token": "<s>", "add_bos_token": false, "add_eos_token": true}"#;
     let tokenizer = load(&[
         ("tokenizer.model", MISTRAL_V1),
         ("tokenizer_config.json", settings),
     ])
     .unwrap();
     assert_eq!((tokenizer.adds_bos(), tokenizer.bos_id()), (false, Some(1)));
-    assert_eq!(tokenizer.encode_as_served("Hello").unwrap(), [22557]);
+    assert_eq!(tokenizer.encode_as_served("Hello").unwrap(), [22557, 2]);
 }
 
 #[test]
