@@ -2,6 +2,11 @@
 //! `PAIRBENCH_TRITON=HOST:PORT cargo test --test real_triton -- --nocapture`.
 //! Says so when it is skipped. The server must have LMDeploy's models and an
 //! ensemble, and ignore the end of sequence when asked.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test's helpers may fail as the test does"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,6 +121,20 @@ fn ms(ns: u64) -> f64 {
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let values: Vec<f64> = values.collect();
     values.iter().sum::<f64>() / u32::try_from(values.len()).map_or(f64::NAN, f64::from)
+}
+
+#[tokio::test]
+async fn its_http_port_is_told_apart() {
+    let Ok(address) = std::env::var("PAIRBENCH_TRITON_HTTP") else {
+        println!("skipped: set PAIRBENCH_TRITON_HTTP=HOST:PORT to its HTTP port");
+        return;
+    };
+    for entry in ALL.iter().filter(|entry| entry.family == "tis") {
+        let backend = (entry.connect)(target(&address)).expect("a good address");
+        let error = backend.probe().await.expect_err("no gRPC there");
+        assert_eq!(error.kind, backends::ErrorKind::Protocol, "{error}");
+        assert!(error.message.contains("8001"), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
