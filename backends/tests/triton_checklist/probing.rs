@@ -187,3 +187,59 @@ async fn what_is_no_address_is_refused_before_anything_is_opened() {
         assert!(error.message.contains("no-port-at-all"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn encryption_that_the_server_does_not_speak_is_no_connection() {
+    let (address, _engine) = serve(config(""), ServeOptions::default());
+    let error = probe("tis", &format!("https://{address}"))
+        .await
+        .expect_err("no TLS there");
+    assert_eq!(error.kind, ErrorKind::Connect, "{error}");
+}
+
+/// The HTTP/2 frame types in what a client sent, behind its preface of 24 bytes.
+fn frame_types(mut sent: &[u8]) -> Vec<u8> {
+    let mut types = Vec::new();
+    sent = sent.get(24..).unwrap_or_default();
+    while let Some((head, rest)) = sent.split_first_chunk::<9>() {
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        types.push(head[3]);
+        sent = rest.get(length..).unwrap_or_default();
+    }
+    types
+}
+
+/// Triton closes a channel that pings more often than every 300 s while it is
+/// idle, and every stream of it dies.
+#[tokio::test]
+async fn an_idle_channel_does_not_ping() {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const PING: u8 = 6;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let mut target = target(&listener.local_addr().expect("bound").to_string());
+    target.probe_timeout = Duration::from_secs(36_000);
+    let backend = (find("tis").expect("listed").connect)(target).expect("a good address");
+    let waiting = tokio::spawn(async move { backend.probe().await });
+    let (mut socket, _) = listener.accept().await.expect("a client");
+    socket.write_all(&SETTINGS).await.expect("open");
+    let mut sent = Vec::new();
+    // The request is there; from here on time flies.
+    while !frame_types(&sent).contains(&1) {
+        assert_ne!(socket.read_buf(&mut sent).await.expect("open"), 0);
+    }
+    tokio::time::pause();
+    let hour = tokio::time::sleep(Duration::from_secs(3600));
+    tokio::pin!(hour);
+    loop {
+        tokio::select! {
+            () = &mut hour => break,
+            read = socket.read_buf(&mut sent) => assert_ne!(read.expect("open"), 0),
+        }
+    }
+    assert!(
+        !frame_types(&sent).contains(&PING),
+        "{:?}",
+        frame_types(&sent)
+    );
+    waiting.abort();
+}
