@@ -319,12 +319,16 @@ async fn nobody_waits_for_a_delayed_acknowledgement() {
         let backend = connect(name, &address);
         backend.warm(1).await.expect("warm");
         let mut best_ns = u64::MAX;
-        for id in 1..=8 {
+        for id in 1..=20 {
             let (outcome, trace) = ask(&*backend, &request(id, 3)).await;
             outcome.expect(name);
-            best_ns = best_ns.min(trace.marks[0].at_ns - trace.issued_ns);
+            // A young connection acknowledges at once and hides the fault.
+            if id > 8 {
+                best_ns = best_ns.min(trace.marks[2].at_ns - trace.issued_ns);
+            }
         }
-        // 20 ms by the engine; without TCP_NODELAY 40 ms more on either side.
-        assert!(best_ns < 45_000_000, "{name}: {best_ns} ns");
+        // 30 ms by the engine; without TCP_NODELAY on either side the second
+        // small message waits some 40 ms for the first one's acknowledgement.
+        assert!(best_ns < 60_000_000, "{name}: {best_ns} ns");
     }
 }
