@@ -1,0 +1,301 @@
+//! Models that take text and give text: which of their tensors is what. A
+//! model's names and types are a value made from its ModelConfig, not a client
+//! of its own.
+
+use bytes::Bytes;
+
+use super::client::{Call, Client};
+use super::proto::{DataType, ModelConfig, ModelInput};
+use super::texts::as_text;
+use super::wire::{self, Inputs, datatype_word, strings_to_bytes};
+use crate::{Ending, Error, ErrorKind, Finish, Hop, Request, Sink, TokenSource};
+
+/// What an input is for, and the names that it goes by: TensorRT-LLM's and
+/// LMDeploy's `lmdeploy_model` (v0.4.0), LMDeploy's draft ensemble (commit
+/// 0f3e3a8f, `INPUT_0`, `INPUT_1`), turbomind's own.
+const PROMPT: &[&str] = &["text_input", "prompt", "INPUT_0", "QUERY"];
+const MAX_TOKENS: &[&str] = &["max_tokens", "INPUT_1", "request_output_len"];
+const MIN_TOKENS: &[&str] = &["min_tokens", "min_length"];
+const TEMPERATURE: &[&str] = &["temperature"];
+const TOP_P: &[&str] = &["top_p", "runtime_top_p"];
+const TOP_K: &[&str] = &["top_k", "runtime_top_k"];
+const REPETITION_PENALTY: &[&str] = &["repetition_penalty"];
+const IGNORE_EOS: &[&str] = &["ignore_eos"];
+const STREAM: &[&str] = &["stream"];
+const SKIP_SPECIAL_TOKENS: &[&str] = &["skip_special_tokens"];
+const BAD_WORDS_LIST: &[&str] = &["bad_words_list"];
+const START_END: &[&str] = &["START", "END"];
+const CORRID: &[&str] = &["CORRID"];
+/// Names of the text that comes out.
+const TEXT: &[&str] = &["text_output", "response", "OUTPUT_0", "OUTPUT"];
+/// Name of the length of prompt and answer together.
+const LENGTH: &str = "sequence_length";
+
+/// One text-to-text model's tensors.
+#[derive(Clone, Debug)]
+pub(super) struct Wire {
+    model: String,
+    batched: bool,
+    inputs: Vec<ModelInput>,
+    text: String,
+    has_length: bool,
+    eos: Option<u32>,
+}
+
+/// A value to be put into an input of whatever type the model declares.
+#[derive(Clone, Copy, Debug)]
+enum Number {
+    Whole(u64),
+    Real(f32),
+}
+
+impl Wire {
+    /// Reads a configuration. `eos` is the id to forbid where the model takes
+    /// a list of bad words and the request is to ignore the end of sequence.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Model`] when it lacks an input or output that is needed, or
+    /// needs one that is not known here.
+    pub(super) fn of(config: &ModelConfig, eos: Option<u32>) -> Result<Self, Error> {
+        let refuse = |what: String| {
+            let words = format!("model `{}` {what}", config.name);
+            Error::new(ErrorKind::Model, words)
+        };
+        let has = |names: &[&str]| {
+            config
+                .input
+                .iter()
+                .any(|input| names.contains(&&*input.name))
+        };
+        for (what, names) in [("prompt", PROMPT), ("answer's length", MAX_TOKENS)] {
+            if !has(names) {
+                let names = names.join(", ");
+                return Err(refuse(format!(
+                    "has no input for the {what} (one of {names})"
+                )));
+            }
+        }
+        let outputs = || config.output.iter().map(|output| output.name.as_str());
+        let Some(text) = TEXT
+            .iter()
+            .find(|&&name| outputs().any(|output| output == name))
+        else {
+            let names = TEXT.join(", ");
+            return Err(refuse(format!(
+                "has no output for the text (one of {names})"
+            )));
+        };
+        let wire = Self {
+            model: config.name.clone(),
+            batched: config.max_batch_size > 0,
+            inputs: config.input.clone(),
+            text: (*text).to_owned(),
+            has_length: outputs().any(|output| output == LENGTH),
+            eos,
+        };
+        for input in &config.input {
+            if !input.optional && wire.value(input, &Example::request()).is_none() {
+                let kind = input.data_type().as_str_name();
+                let name = &input.name;
+                return Err(refuse(format!(
+                    "needs an input `{name}` ({kind}) that this backend cannot fill"
+                )));
+            }
+        }
+        Ok(wire)
+    }
+
+    /// The request's tensors: of the optional ones those that the model has
+    /// and we have a value for.
+    fn inputs(&self, request: &Request) -> Inputs {
+        let mut inputs = Inputs::default();
+        for input in &self.inputs {
+            if let Some((shape, raw)) = self.value(input, request) {
+                inputs.push(&input.name, datatype_word(input.data_type()), shape, raw);
+            }
+        }
+        inputs
+    }
+
+    /// The shape and bytes of one input; `None` where we have nothing to say.
+    fn value(&self, input: &ModelInput, request: &Request) -> Option<(Vec<i64>, Bytes)> {
+        let name = input.name.as_str();
+        let sampling = &request.sampling;
+        let is = |names: &[&str]| names.contains(&name);
+        if is(PROMPT) {
+            let text = strings_to_bytes(&[request.prompt.as_bytes()]);
+            return (input.data_type() == DataType::TypeString)
+                .then(|| (self.shape(input, 1), text));
+        }
+        if is(BAD_WORDS_LIST) {
+            let eos = self.eos.filter(|_| sampling.ignore_eos)?;
+            let raw = [eos, 1].iter().flat_map(|id| id.to_le_bytes()).collect();
+            let shape = self.shape(input, 1);
+            return (input.data_type() == DataType::TypeInt32 && input.dims == [2, -1])
+                .then_some((shape, raw));
+        }
+        let number = if is(MAX_TOKENS) {
+            Number::Whole(request.output_tokens.into())
+        } else if is(MIN_TOKENS) {
+            Number::Whole(sampling.ignore_eos.then_some(request.output_tokens)?.into())
+        } else if is(TEMPERATURE) {
+            Number::Real(sampling.temperature)
+        } else if is(TOP_P) {
+            Number::Real(sampling.top_p)
+        } else if is(TOP_K) {
+            Number::Whole(sampling.top_k.into())
+        } else if is(REPETITION_PENALTY) {
+            Number::Real(1.0)
+        } else if is(IGNORE_EOS) {
+            Number::Whole(sampling.ignore_eos.into())
+        } else if is(STREAM) {
+            Number::Whole(request.stream.into())
+        } else if is(SKIP_SPECIAL_TOKENS) {
+            // LMDeploy's benchmark asks for them, so that none goes uncounted.
+            Number::Whole(0)
+        } else if is(START_END) {
+            Number::Whole(1)
+        } else if is(CORRID) {
+            Number::Whole(request.id)
+        } else {
+            return None;
+        };
+        Some((self.shape(input, 1), number.bytes(input.data_type())?))
+    }
+
+    /// The input's dims with `free` for those left open, behind the batch.
+    fn shape(&self, input: &ModelInput, free: i64) -> Vec<i64> {
+        let batch = self.batched.then_some(1);
+        let dims = input
+            .dims
+            .iter()
+            .map(|&dim| if dim < 0 { free } else { dim });
+        batch.into_iter().chain(dims).collect()
+    }
+
+    /// Sends one request and follows its answer.
+    ///
+    /// # Errors
+    /// Any end of the answer that is not a success.
+    pub(super) async fn generate(
+        &self,
+        client: &Client,
+        request: &Request,
+        sink: &mut Sink,
+    ) -> Result<Finish, Error> {
+        let stub = client.shared().await?;
+        let call = Call {
+            model: &self.model,
+            id: request.id,
+            inputs: self.inputs(request),
+            sequence: false,
+        };
+        sink.enter(Hop::Engine);
+        let mut answer = client.stream(stub, call).await?;
+        let sent = u32::try_from(request.token_ids.len()).unwrap_or(u32::MAX);
+        let prompt = request.server_prompt_tokens.unwrap_or(sent);
+        let mut progress = super::turbomind::Progress::after(prompt);
+        let mut whole = String::new();
+        while let Some(frame) = answer.next().await? {
+            let response = &frame.response;
+            let length = match self.has_length {
+                true => wire::output(response, LENGTH)?,
+                false => None,
+            };
+            let piece = wire::output(response, &self.text)?.map(|text| text.string());
+            let piece = piece.transpose()?.unwrap_or_default();
+            if let Some(length) = length {
+                let total = progress.advance(&self.model, length.count()?)?;
+                if request.stream {
+                    sink.tokens_so_far(total);
+                } else {
+                    sink.event();
+                }
+            } else if request.stream && !piece.is_empty() {
+                sink.tokens(0);
+            } else {
+                sink.event();
+            }
+            if request.stream {
+                sink.text(&as_text(&piece));
+            } else {
+                whole.push_str(&as_text(&piece));
+            }
+        }
+        let counted = self.has_length.then(|| progress.total());
+        if !request.stream {
+            match counted {
+                Some(total) => drop(sink.tokens_so_far(total)),
+                None => sink.tokens(0),
+            }
+            sink.text(&whole);
+        }
+        sink.leave(Hop::Engine);
+        sink.end();
+        answer.close().await;
+        Ok(Finish {
+            ending: Ending::Unstated,
+            prompt_tokens: None,
+            completion: counted.map(|total| (total, TokenSource::Ids)),
+        })
+    }
+}
+
+/// A request to try a configuration with.
+struct Example;
+
+impl Example {
+    fn request() -> Request {
+        Request {
+            id: 1,
+            slot: 0,
+            prompt: "a".into(),
+            token_ids: [1].into(),
+            server_prompt_tokens: None,
+            output_tokens: 1,
+            sampling: crate::Sampling::default(),
+            stream: true,
+            prompt_mode: crate::PromptMode::Raw,
+        }
+    }
+}
+
+impl Number {
+    /// The value in the model's own type; `None` where it does not fit.
+    fn bytes(self, kind: DataType) -> Option<Bytes> {
+        let whole = match self {
+            Self::Real(value) => return real_bytes(kind, value.into()),
+            Self::Whole(value) => value,
+        };
+        let small = || u32::try_from(whole).ok();
+        match kind {
+            DataType::TypeBool => Some(Bytes::copy_from_slice(&[u8::from(whole != 0)])),
+            DataType::TypeUint32 => Some(Bytes::copy_from_slice(&small()?.to_le_bytes())),
+            DataType::TypeInt32 => {
+                let value = i32::try_from(whole).ok()?;
+                Some(Bytes::copy_from_slice(&value.to_le_bytes()))
+            }
+            DataType::TypeUint64 => Some(Bytes::copy_from_slice(&whole.to_le_bytes())),
+            DataType::TypeInt64 => {
+                let value = i64::try_from(whole).ok()?;
+                Some(Bytes::copy_from_slice(&value.to_le_bytes()))
+            }
+            other => real_bytes(other, small()?.into()),
+        }
+    }
+}
+
+fn real_bytes(kind: DataType, value: f64) -> Option<Bytes> {
+    match kind {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the value came from an f32 or a small whole number"
+        )]
+        DataType::TypeFp32 => Some(Bytes::copy_from_slice(&(value as f32).to_le_bytes())),
+        DataType::TypeFp64 => Some(Bytes::copy_from_slice(&value.to_le_bytes())),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

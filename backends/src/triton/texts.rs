@@ -1,0 +1,173 @@
+//! The two models of LMDeploy's Triton repository that turn text into ids and
+//! back. Knows nothing of the engine.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::client::{Call, Client, Stub};
+use super::wire::{self, Inputs};
+use crate::{Error, ErrorKind};
+
+/// Name of the model that makes ids of text.
+pub(super) const PREPROCESSING: &str = "preprocessing";
+/// Name of the model that makes text of ids.
+pub(super) const POSTPROCESSING: &str = "postprocessing";
+
+/// The ids of a text, as the server tokenizes it.
+///
+/// # Errors
+/// The server's refusal, or an answer that makes no sense.
+pub(super) async fn preprocess(
+    client: &Client,
+    stub: Stub,
+    id: u64,
+    text: &str,
+) -> Result<Vec<u32>, Error> {
+    let mut inputs = Inputs::default();
+    inputs.text("QUERY", vec![1, 1], text);
+    let call = Call {
+        model: PREPROCESSING,
+        id,
+        inputs,
+        sequence: false,
+    };
+    let response = client.infer(stub, call).await?;
+    let length = wire::required(&response, "REQUEST_INPUT_LEN")?.count()?;
+    wire::required(&response, "INPUT_ID")?.ids(0, length)
+}
+
+/// The text of `ids` from `offset` on, as raw bytes.
+///
+/// The model's input `sequence_length` is that offset, whatever it is called
+/// (LMDeploy v0.2.5). Where the offset is not 0 a real tokenizer puts the
+/// space back that begins a word.
+///
+/// # Errors
+/// The server's refusal, or an answer that makes no sense.
+pub(super) async fn postprocess(
+    client: &Client,
+    stub: Stub,
+    id: u64,
+    ids: Vec<u32>,
+    offset: u32,
+    skips_special: bool,
+) -> Result<Bytes, Error> {
+    let width = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+    let mut inputs = Inputs::default();
+    inputs.u32s("TOKENS_BATCH", vec![1, 1, width], &ids);
+    inputs.u32s("sequence_length", vec![1, 1], &[offset]);
+    if skips_special {
+        inputs.i32s("skip_special_tokens", vec![1, 1], &[1]);
+    }
+    let call = Call {
+        model: POSTPROCESSING,
+        id,
+        inputs,
+        sequence: false,
+    };
+    let response = client.infer(stub, call).await?;
+    wire::required(&response, "OUTPUT")?.string()
+}
+
+/// The id that ends a sequence; `None` where there is no preprocessing.
+///
+/// LMDeploy's preprocessing knows the word `<EOS>` and answers with that id
+/// alone (v0.2.5, `triton_models/preprocessing/1/model.py`); its client takes
+/// the first. A server that answers with more ids took the word for text: then
+/// `</s>` is tried, which many tokenizers read as the token itself.
+///
+/// # Errors
+/// The server's refusal of anything but the model.
+pub(super) async fn eos_id(client: &Client) -> Result<Option<u32>, Error> {
+    let ask = async |word| match preprocess(client, client.shared().await?, 0, word).await {
+        Ok(ids) => Ok(Some(ids)),
+        Err(error) if error.kind == ErrorKind::Model => Ok(None),
+        Err(error) => Err(error),
+    };
+    let Some(by_name) = ask("<EOS>").await? else {
+        return Ok(None);
+    };
+    if let [eos] = by_name[..] {
+        return Ok(Some(eos));
+    }
+    let by_text = ask("</s>").await?.unwrap_or_default();
+    match by_text[..] {
+        // Alone, or behind the id that begins a sequence.
+        [eos] | [_, eos] => Ok(Some(eos)),
+        _ => Ok(by_name.first().copied()),
+    }
+}
+
+/// The server's own count of a prompt's tokens; `None` where it has no
+/// preprocessing.
+///
+/// # Errors
+/// The server's refusal of the prompt.
+pub(super) async fn count_prompt(
+    client: &Client,
+    id: u64,
+    text: &str,
+) -> Result<Option<u32>, Error> {
+    let call = async {
+        let stub = client.shared().await?;
+        preprocess(client, stub, id, text).await
+    };
+    match client.untimed("with its prompt's tokens", call).await {
+        Ok(ids) => Ok(u32::try_from(ids.len()).ok()),
+        Err(error) if error.kind == ErrorKind::Model => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The longest run of replacement characters at the end of a text that may
+/// still be one character whose bytes have not all come. A longer run is what
+/// the model said.
+const UNFINISHED_RUN: usize = 16;
+
+/// Whether a piece of text ends within a character: in U+FFFD, which the
+/// server's tokenizer puts for bytes that make no character yet, or in a cut
+/// UTF-8 sequence.
+pub(super) fn is_unfinished(text: &[u8]) -> bool {
+    let mut run = 0;
+    let mut rest = text;
+    while let Some(before) = rest.strip_suffix("\u{fffd}".as_bytes()) {
+        rest = before;
+        run += 1;
+    }
+    if run > 0 {
+        return run <= UNFINISHED_RUN;
+    }
+    match std::str::from_utf8(text) {
+        Ok(_) => false,
+        Err(error) => error.error_len().is_none(),
+    }
+}
+
+/// The bytes as text; what is no UTF-8 becomes U+FFFD.
+pub(super) fn as_text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_unfinished;
+
+    #[test]
+    fn a_split_character_is_seen_at_the_end_only() {
+        for (text, unfinished) in [
+            (&b""[..], false),
+            (b" w1", false),
+            ("\u{6d41}".as_bytes(), false),
+            (&"\u{6d41}".as_bytes()[..2], true),
+            (&"\u{6d41}".as_bytes()[..1], true),
+            (" w1\u{fffd}".as_bytes(), true),
+            ("\u{fffd}\u{fffd}\u{fffd}".as_bytes(), true),
+            ("\u{fffd} w2".as_bytes(), false),
+            (b"\xff w2", false),
+            ("\u{fffd}".repeat(17).as_bytes(), false),
+        ] {
+            assert_eq!(is_unfinished(text), unfinished, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `tis`: the three calls, made well. One shared channel; text is made beside
+//! the engine's stream, never in front of it.
+
+use async_trait::async_trait;
+
+use super::chain::{Manner, text_of};
+use super::client::Client;
+use super::repository;
+use super::texts::{self, POSTPROCESSING, PREPROCESSING};
+use super::turbomind::{Progress, Turbomind};
+use crate::{
+    Backend, Ending, Error, Finish, Hop, Request, ServerCounters, ServerInfo, Sink, Target,
+    TokenSource,
+};
+
+/// The three models, chained by the client.
+#[derive(Debug)]
+pub(super) struct Tis {
+    client: Client,
+    engine: Turbomind,
+}
+
+impl Tis {
+    /// A client of the target; opens nothing.
+    ///
+    /// # Errors
+    /// When the address or the key cannot be used.
+    pub(super) fn new(target: &Target) -> Result<Self, Error> {
+        Ok(Self {
+            client: Client::new(target)?,
+            engine: Turbomind::new(target.model.as_deref()),
+        })
+    }
+}
+
+#[async_trait]
+impl Backend for Tis {
+    async fn probe(&self) -> Result<ServerInfo, Error> {
+        let needed = [PREPROCESSING, &self.engine.model, POSTPROCESSING];
+        let info = repository::probe(&self.client, &needed).await?;
+        self.engine.describe(&self.client, info).await
+    }
+
+    async fn warm(&self, _streams: u32) -> Result<(), Error> {
+        self.engine.facts(&self.client).await.map(|_| ())
+    }
+
+    async fn prompt_tokens(&self, _request: &Request) -> Result<Option<u32>, Error> {
+        Ok(None)
+    }
+
+    async fn generate(&self, request: &Request, sink: &mut Sink) -> Result<Finish, Error> {
+        let facts = self.engine.facts(&self.client).await?;
+        let stub = self.client.shared().await?;
+        sink.enter(Hop::Preprocess);
+        let prompt =
+            texts::preprocess(&self.client, stub.clone(), request.id, &request.prompt).await?;
+        sink.leave(Hop::Preprocess);
+        let prompt_tokens = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
+        let call = self.engine.call(facts, request, &prompt, false);
+        sink.enter(Hop::Engine);
+        let mut answer = self.client.stream(stub, call).await?;
+        let progress = Progress::after(prompt_tokens);
+        let (client, manner) = (&self.client, Manner::Shared);
+        let tokens = text_of(client, facts, manner, request, &mut answer, progress, sink).await?;
+        sink.end();
+        answer.close().await;
+        Ok(Finish {
+            ending: Ending::Unstated,
+            prompt_tokens: Some(prompt_tokens),
+            completion: Some((tokens, TokenSource::Ids)),
+        })
+    }
+
+    async fn server_counters(&self) -> Result<Option<ServerCounters>, Error> {
+        repository::counters(&self.client).await.map(Some)
+    }
+}
