@@ -283,3 +283,7 @@ async fn no_stream(response: Response, content_type: &str) -> Error {
 pub(crate) fn connect(target: Target) -> Result<Arc<dyn Backend>, Error> {
     Ok(Arc::new(ApiServer::new(target, transport::POOL_IDLE)?))
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;
