@@ -313,21 +313,31 @@ async fn connections_are_used_again() {
     let server = server(Reply::stream(&[(0, &a), (0, END), (0, DONE)])).await;
     let client = server.client();
     client.warm(8).await.expect("connections");
-    assert!(server.connections() >= 8);
-    let warmed = server.connections();
-    for stream in [true, true, true, true] {
-        let outcome = client
-            .generate(&request_for("hi", 4, stream), &mut sink())
-            .await;
-        outcome.expect("good");
+    assert_eq!(server.connections(), 8);
+    for _ in 0..4 {
+        let requests = (0..8).map(|slot| {
+            let mut request = request_for("hi", 4, true);
+            request.slot = slot;
+            request
+        });
+        let requests: Vec<Request> = requests.collect();
+        let all = requests.iter().map(|request| async {
+            let outcome = client.generate(request, &mut sink()).await;
+            outcome.expect("good");
+        });
+        join_all(all).await;
     }
-    let requests: Vec<Request> = (0..8).map(|_| request_for("hi", 4, true)).collect();
-    let all = requests.iter().map(|request| async {
-        let outcome = client.generate(request, &mut sink()).await;
-        outcome.expect("good");
-    });
-    join_all(all).await;
-    assert_eq!(server.connections(), warmed, "no request opened one");
+    // 8 and the probe's
+    assert_eq!(server.connections(), 9, "no request opened one");
+    let posts = posts(&server);
+    let of = |number: usize| {
+        posts
+            .iter()
+            .filter(|asked| asked.connection == number)
+            .count()
+    };
+    let shares: Vec<usize> = (1..=8).map(of).collect();
+    assert_eq!(shares, [4; 8], "each slot keeps its own");
 }
 
 /// Point 9: a head that is late is no failure, as queues are not limited.
