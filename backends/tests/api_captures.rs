@@ -2,6 +2,8 @@
 //! whole and one byte at a time. The table says what the client must make of
 //! each; a capture that it does not name fails the test.
 
+#![expect(clippy::expect_used, reason = "what a test sets up has to be there")]
+
 mod replay;
 #[path = "api_captures/table.rs"]
 mod table;

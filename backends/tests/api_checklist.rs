@@ -1,6 +1,8 @@
 //! What an api_server client must handle, point by point: the oddities of
 //! eleven versions and two relatives, each as bytes on a socket.
 
+#![expect(clippy::expect_used, reason = "what a test sets up has to be there")]
+
 mod replay;
 
 use std::time::Duration;
@@ -190,87 +192,74 @@ async fn encode_counts_where_streams_do_not() {
     assert_eq!(counted, Ok(None), "0.1.0a1 has no encode");
 }
 
-/// Points 4, 5, 7 and 11: HTTP 200 that is no success, and `[DONE]` that is none.
+/// Asked for a stream, and answered so, the client must object.
+async fn objects(reply: Reply, kind: ErrorKind, marks: usize, words: &str) {
+    let (outcome, trace) = stream_of(reply).await;
+    let error = outcome.expect_err(words);
+    assert_eq!(error.kind, kind, "{words}: {error}");
+    assert!(error.message.contains(words), "{error}");
+    assert_eq!(trace.marks.len(), marks, "{words}");
+    assert_eq!(trace.text, if marks == 1 { "a" } else { "" }, "{words}");
+}
+
+/// Point 4: the five ways in which HTTP 200 is an error.
 #[tokio::test]
 async fn a_good_status_is_no_success() {
     let a = text("a");
+    let flat = r#"{"object":"error","message":"no `m` here","code":404}"#;
+    objects(
+        Reply::json("200 OK", flat),
+        ErrorKind::Model,
+        0,
+        "no `m` here",
+    )
+    .await;
     let nested = "data: {\"error\":{\"message\":\"engine is gone\",\"code\":500}}\n\n";
+    let reply = Reply::stream(&[(0, &a), (0, nested), (0, DONE)]);
+    objects(reply, ErrorKind::Server, 1, "engine is gone").await;
     let failed = "data: {\"choices\":[{\"delta\":{\"content\":\"internal error happened\"},\"finish_reason\":\"error\"}],\"usage\":{\"completion_tokens\":0}}\n\n";
+    let reply = Reply::stream(&[(0, &a), (0, failed), (0, DONE)]);
+    objects(reply, ErrorKind::Server, 1, "`error`").await;
     let mut cut = Reply::stream(&[(0, &a)]);
     cut.pieces.pop();
     cut.close = true;
+    objects(cut, ErrorKind::Cut, 1, "closed the connection").await;
+    objects(
+        Reply::stream(&[]),
+        ErrorKind::Cut,
+        0,
+        "without a single event",
+    )
+    .await;
+}
+
+/// Points 5 and 11: `[DONE]` is no success without a reason, nor is a reason
+/// without `[DONE]`.
+#[tokio::test]
+async fn an_end_mark_is_no_success() {
+    let a = text("a");
+    let reply = Reply::stream(&[(0, &a), (0, DONE)]);
+    objects(reply, ErrorKind::Cut, 1, "without a finish_reason").await;
+    let reply = Reply::stream(&[(0, &a), (0, END)]);
+    objects(reply, ErrorKind::Cut, 1, "without [DONE]").await;
+}
+
+/// Point 7, and other answers that are no stream of events.
+#[tokio::test]
+async fn what_is_no_stream_is_told() {
+    let (bad, none) = (ErrorKind::Malformed, 0);
     let lines = "{\"text\":\" a\",\"tokens\":1,\"finish_reason\":null}\n";
-    let unended = Reply::stream(&[(0, &a), (0, END)]);
+    let reply = Reply::stream(&[(0, lines), (0, lines)]);
+    objects(reply, bad, none, "bare JSON lines").await;
+    let busy = r#"{"object":"error","message":"busy","code":503}"#;
+    let reply = Reply::stream(&[(0, busy)]);
+    objects(reply, ErrorKind::Overloaded, none, "busy").await;
+    let reply = Reply::stream(&[(0, "data: {\"choices\":[{\n\n")]);
+    objects(reply, bad, none, "cannot be read").await;
+    let reply = Reply::json("200 OK", r#"{"choices":[{"text":"whole"}]}"#);
+    objects(reply, bad, none, "a stream was asked for").await;
     let html = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 9\r\n\r\n<p>hi</p>";
-    for (reply, kind, marks, words) in [
-        (
-            Reply::json(
-                "200 OK",
-                r#"{"object":"error","message":"no `m` here","code":404}"#,
-            ),
-            ErrorKind::Model,
-            0,
-            "no `m` here",
-        ),
-        (
-            Reply::stream(&[(0, &a), (0, nested), (0, DONE)]),
-            ErrorKind::Server,
-            1,
-            "engine is gone",
-        ),
-        (
-            Reply::stream(&[(0, &a), (0, failed), (0, DONE)]),
-            ErrorKind::Server,
-            1,
-            "`error`",
-        ),
-        (cut, ErrorKind::Cut, 1, "closed the connection"),
-        (
-            Reply::stream(&[]),
-            ErrorKind::Cut,
-            0,
-            "without a single event",
-        ),
-        (
-            Reply::stream(&[(0, &a), (0, DONE)]),
-            ErrorKind::Cut,
-            1,
-            "without a finish_reason",
-        ),
-        (unended, ErrorKind::Cut, 1, "without [DONE]"),
-        (
-            Reply::stream(&[(0, lines), (0, lines)]),
-            ErrorKind::Malformed,
-            0,
-            "bare JSON lines",
-        ),
-        (
-            Reply::stream(&[(0, r#"{"object":"error","message":"busy","code":503}"#)]),
-            ErrorKind::Overloaded,
-            0,
-            "busy",
-        ),
-        (
-            Reply::stream(&[(0, "data: {\"choices\":[{\n\n")]),
-            ErrorKind::Malformed,
-            0,
-            "cannot be read",
-        ),
-        (
-            Reply::json("200 OK", r#"{"choices":[{"text":"whole"}]}"#),
-            ErrorKind::Malformed,
-            0,
-            "a stream was asked for",
-        ),
-        (Reply::raw(html), ErrorKind::Malformed, 0, "text/html"),
-    ] {
-        let (outcome, trace) = stream_of(reply).await;
-        let error = outcome.expect_err(words);
-        assert_eq!(error.kind, kind, "{words}: {error}");
-        assert!(error.message.contains(words), "{error}");
-        assert_eq!(trace.marks.len(), marks, "{words}");
-        assert_eq!(trace.text, if marks == 1 { "a" } else { "" }, "{words}");
-    }
+    objects(Reply::raw(html), bad, none, "text/html").await;
 }
 
 /// Point 5: only 0.1.0a1 may end without a reason.
@@ -324,21 +313,31 @@ async fn connections_are_used_again() {
     let server = server(Reply::stream(&[(0, &a), (0, END), (0, DONE)])).await;
     let client = server.client();
     client.warm(8).await.expect("connections");
-    assert!(server.connections() >= 8);
-    let warmed = server.connections();
-    for stream in [true, true, true, true] {
-        let outcome = client
-            .generate(&request_for("hi", 4, stream), &mut sink())
-            .await;
-        outcome.expect("good");
+    assert_eq!(server.connections(), 8);
+    for _ in 0..4 {
+        let requests = (0..8).map(|slot| {
+            let mut request = request_for("hi", 4, true);
+            request.slot = slot;
+            request
+        });
+        let requests: Vec<Request> = requests.collect();
+        let all = requests.iter().map(|request| async {
+            let outcome = client.generate(request, &mut sink()).await;
+            outcome.expect("good");
+        });
+        join_all(all).await;
     }
-    let requests: Vec<Request> = (0..8).map(|_| request_for("hi", 4, true)).collect();
-    let all = requests.iter().map(|request| async {
-        let outcome = client.generate(request, &mut sink()).await;
-        outcome.expect("good");
-    });
-    join_all(all).await;
-    assert_eq!(server.connections(), warmed, "no request opened one");
+    // 8 and the probe's
+    assert_eq!(server.connections(), 9, "no request opened one");
+    let posts = posts(&server);
+    let of = |number: usize| {
+        posts
+            .iter()
+            .filter(|asked| asked.connection == number)
+            .count()
+    };
+    let shares: Vec<usize> = (1..=8).map(of).collect();
+    assert_eq!(shares, [4; 8], "each slot keeps its own");
 }
 
 /// Point 9: a head that is late is no failure, as queues are not limited.

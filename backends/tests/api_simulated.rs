@@ -1,6 +1,8 @@
 //! The simulated api_server, in both dialects, asked by the client and by
 //! hand: counts, text, ledger, failures, and what happens when a client leaves.
 
+#![expect(clippy::expect_used, reason = "what a test sets up has to be there")]
+
 mod replay;
 
 use std::net::SocketAddr;
@@ -113,81 +115,86 @@ const TURN: (&str, &str) = (
     "\n<|im_end|>\n<|im_start|>assistant\n",
 );
 
+/// 32 requests of different lengths at once.
+fn crowd(stream: bool, mode: PromptMode) -> Vec<Request> {
+    let one = |number: u32| {
+        let mut request = request_for(&format!("say {number}"), 5 + number, stream);
+        (request.id, request.slot) = (number.into(), number - 1);
+        request.prompt_mode = mode;
+        request
+    };
+    (1..=32).map(one).collect()
+}
+
+/// The prompt as the simulated engine gets it.
+fn wrapped(request: &Request) -> String {
+    match request.prompt_mode {
+        PromptMode::Raw => request.prompt.to_string(),
+        PromptMode::Chat => format!("{}{}{}", TURN.0, request.prompt, TURN.1),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counts_text_and_ledger_agree() {
-    for old in [false, true] {
-        for (stream, mode) in [
-            (true, PromptMode::Raw),
-            (true, PromptMode::Chat),
-            (false, PromptMode::Raw),
-            (false, PromptMode::Chat),
-        ] {
-            let site = serve(config(""), options(old));
-            let client = site.client();
-            let info = client.probe().await.expect("a model");
-            assert!(info.simulated && info.model == "simulated", "{info:?}");
-            client.warm(32).await.expect("connections");
-            let requests: Vec<Request> = (1..=32_u32)
-                .map(|number| {
-                    let mut request = request_for(&format!("say {number}"), 5 + number, stream);
-                    (request.id, request.slot) = (number.into(), number - 1);
-                    request.prompt_mode = mode;
-                    request
-                })
+    for (old, stream, mode) in [
+        (false, true, PromptMode::Raw),
+        (false, true, PromptMode::Chat),
+        (false, false, PromptMode::Raw),
+        (false, false, PromptMode::Chat),
+        (true, true, PromptMode::Raw),
+        (true, true, PromptMode::Chat),
+        (true, false, PromptMode::Raw),
+        (true, false, PromptMode::Chat),
+    ] {
+        let site = serve(config(""), options(old));
+        let client = site.client();
+        let info = client.probe().await.expect("a model");
+        assert!(info.simulated && info.model == "simulated", "{info:?}");
+        client.warm(32).await.expect("connections");
+        let requests = crowd(stream, mode);
+        let all = requests
+            .iter()
+            .map(|request| site.ask_by(client.as_ref(), request));
+        let all = join_all(all).await;
+        let ledger = site.engine.ledger().take();
+        for (request, (outcome, trace)) in requests.iter().zip(all) {
+            let finish = outcome.expect("good");
+            let what = format!("old {old} stream {stream} {mode:?} {}", request.id);
+            let by_encode = client
+                .prompt_tokens(request)
+                .await
+                .expect("a count or none");
+            counts_agree(old, request, &finish, by_encode, &what);
+            let text = expected(&wrapped(request), request.output_tokens);
+            assert_eq!(trace.text, text, "{what}");
+            assert!(!old || !stream || trace.first_event_ns < Some(trace.marks[0].at_ns));
+            let name = request.id.to_string();
+            let handed = ledger.iter().filter(|entry| entry.request == name);
+            let handed: Vec<_> = handed
+                .map(|entry| (entry.at_ns, entry.total_tokens))
                 .collect();
-            let all = requests
-                .iter()
-                .map(|request| site.ask_by(client.as_ref(), request));
-            let all = join_all(all).await;
-            let ledger = site.engine.ledger().take();
-            for (request, (outcome, trace)) in requests.iter().zip(all) {
-                let finish = outcome.expect("good");
-                let name = request.id.to_string();
-                let handed: Vec<_> = ledger
-                    .iter()
-                    .filter(|entry| entry.request == name)
-                    .collect();
-                let what = format!("old {old} stream {stream} {mode:?} {name}");
-                assert_eq!(
-                    handed.last().expect(&what).total_tokens,
-                    request.output_tokens
-                );
-                assert_eq!(handed.len(), trace.marks.len(), "{what}");
-                for (entry, mark) in handed.iter().zip(&trace.marks) {
-                    assert!(entry.at_ns <= mark.at_ns, "{what}: seen before it was sent");
-                }
-                let prompt = match mode {
-                    PromptMode::Raw => request.prompt.to_string(),
-                    PromptMode::Chat => format!("{}{}{}", TURN.0, request.prompt, TURN.1),
-                };
-                assert_eq!(
-                    trace.text,
-                    expected(&prompt, request.output_tokens),
-                    "{what}"
-                );
-                let told = finish.completion.map(|(tokens, _)| tokens);
-                let counts = !(old && stream);
-                assert_eq!(told, counts.then_some(request.output_tokens), "{what}");
-                let prompt_tokens = u32::try_from(ByteCodec.encode(&prompt).len()).expect("few");
-                let by_encode = client
-                    .prompt_tokens(request)
-                    .await
-                    .expect("a count or none");
-                assert_eq!(
-                    finish.prompt_tokens,
-                    counts.then_some(prompt_tokens),
-                    "{what}"
-                );
-                let by_encode_wanted = !counts && mode == PromptMode::Raw;
-                assert_eq!(
-                    by_encode,
-                    by_encode_wanted.then_some(prompt_tokens),
-                    "{what}"
-                );
-                assert!(!old || !stream || trace.first_event_ns < Some(trace.marks[0].at_ns));
+            assert_eq!(handed.last().expect(&what).1, request.output_tokens);
+            assert_eq!(handed.len(), trace.marks.len(), "{what}");
+            for ((sent_ns, _), mark) in handed.iter().zip(&trace.marks) {
+                assert!(*sent_ns <= mark.at_ns, "{what}: seen before it was sent");
             }
         }
     }
+}
+
+/// Old streams carry no counts; there, encode has the raw prompt's.
+fn counts_agree(old: bool, request: &Request, finish: &Finish, by_encode: Option<u32>, what: &str) {
+    let told = !(old && request.stream);
+    let prompt_tokens = u32::try_from(ByteCodec.encode(&wrapped(request)).len()).expect("few");
+    let completion = finish.completion.map(|(tokens, _)| tokens);
+    assert_eq!(completion, told.then_some(request.output_tokens), "{what}");
+    assert_eq!(
+        finish.prompt_tokens,
+        told.then_some(prompt_tokens),
+        "{what}"
+    );
+    let wanted = !told && request.prompt_mode == PromptMode::Raw;
+    assert_eq!(by_encode, wanted.then_some(prompt_tokens), "{what}");
 }
 
 #[tokio::test]
@@ -319,90 +326,42 @@ async fn keys_are_asked_for() {
     }
 }
 
+const WRONG_MODEL: &str = r#"{"model":"nope","prompt":"p"}"#;
+const BAD_TYPE: &str = r#"{"model":"simulated","prompt":"p","max_tokens":"many"}"#;
+const IDS: &str = r#"{"input_ids":[1,9,8],"max_tokens":2,"stream":true}"#;
+const LINES: &str = r#"{"prompt":"p","request_output_len":2,"stream":true,"ignore_eos":true}"#;
+const INPUT: &str = r#"{"input":"ab"}"#;
+const ENCODED: &str = r#"{"input_ids":[1,100,101],"length":3}"#;
+const NO_INTEGER: &str = "Input should be a valid integer, unable to parse string as an integer";
+
+/// Whether old, what is asked, and what the answer holds.
+#[rustfmt::skip]
+const BY_HAND: &[(bool, &str, &str, &str)] = &[
+    (false, "GET /health", "", r#"{"status":"healthy","message":"Engine is healthy."}"#),
+    (true, "GET /health", "", "404 Not Found"),
+    (false, "GET /nowhere", "", r#"{"detail":"Not Found"}"#),
+    (false, "GET /v1/completions", "", r#"{"detail":"Method Not Allowed"}"#),
+    (false, "POST /v1/chat/interactive", "{}", "404 Not Found"),
+    (false, "POST /v1/encode", INPUT, ENCODED),
+    (true, "POST /v1/encode", INPUT, ENCODED),
+    (false, "POST /v1/completions", WRONG_MODEL, r#"{"message":"The model 'nope' does not exist.","type":"not_found_error","code":404,"param":null,"object":"error"}"#),
+    (true, "POST /v1/completions", WRONG_MODEL, r#"{"object":"error","message":"The model `nope` does not exist.","code":404}"#),
+    (false, "POST /v1/completions", BAD_TYPE, r#""type":"invalid_request_error","code":400,"param":null,"object":"error"}"#),
+    (false, "POST /v1/completions", BAD_TYPE, NO_INTEGER),
+    (true, "POST /v1/completions", BAD_TYPE, "422 Unprocessable Entity"),
+    (true, "POST /v1/completions", BAD_TYPE, r#"{"detail":[{"type":"int_parsing","loc":["body","max_tokens"],"msg":"#),
+    (true, "POST /v1/completions", "{", r#""msg":"JSON decode error""#),
+    (false, "POST /v1/completions", "{", r#"JSON decode error","type":"invalid_request_error""#),
+    (false, "POST /generate", IDS, r#""finish_reason":{"type":"length"}"#),
+    (true, "POST /v1/chat/interactive", LINES, "\"tokens\":2,\"finish_reason\":\"length\"}\n"),
+];
+
 #[tokio::test]
 async fn answers_by_hand_have_the_versions_shapes() {
     let new = serve(config(""), options(false));
     let old = serve(config(""), options(true));
-    let wrong_model = r#"{"model":"nope","prompt":"p"}"#;
-    let bad_type = r#"{"model":"simulated","prompt":"p","max_tokens":"many"}"#;
-    let ids = r#"{"input_ids":[1,9,8],"max_tokens":2,"stream":true}"#;
-    for (site, line, body, wanted) in [
-        (
-            &new,
-            "GET /health",
-            "",
-            r#"{"status":"healthy","message":"Engine is healthy."}"#,
-        ),
-        (&old, "GET /health", "", r#"404 Not Found"#),
-        (&new, "GET /nowhere", "", r#"{"detail":"Not Found"}"#),
-        (
-            &new,
-            "GET /v1/completions",
-            "",
-            r#"{"detail":"Method Not Allowed"}"#,
-        ),
-        (&new, "POST /v1/chat/interactive", "{}", "404 Not Found"),
-        (
-            &new,
-            "POST /v1/encode",
-            r#"{"input":"ab"}"#,
-            r#"{"input_ids":[1,100,101],"length":3}"#,
-        ),
-        (
-            &old,
-            "POST /v1/encode",
-            r#"{"input":"ab"}"#,
-            r#"{"input_ids":[1,100,101],"length":3}"#,
-        ),
-        (
-            &new,
-            "POST /v1/completions",
-            wrong_model,
-            r#"{"message":"The model 'nope' does not exist.","type":"not_found_error","code":404,"param":null,"object":"error"}"#,
-        ),
-        (
-            &old,
-            "POST /v1/completions",
-            wrong_model,
-            r#"{"object":"error","message":"The model `nope` does not exist.","code":404}"#,
-        ),
-        (
-            &new,
-            "POST /v1/completions",
-            bad_type,
-            r#"{"message":"max_tokens: Input should be a valid integer, unable to parse string as an integer","type":"invalid_request_error","code":400,"param":null,"object":"error"}"#,
-        ),
-        (
-            &old,
-            "POST /v1/completions",
-            bad_type,
-            "422 Unprocessable Entity",
-        ),
-        (
-            &old,
-            "POST /v1/completions",
-            "{",
-            "\"msg\":\"JSON decode error\"",
-        ),
-        (
-            &new,
-            "POST /v1/completions",
-            "{",
-            "JSON decode error\",\"type\":\"invalid_request_error\"",
-        ),
-        (
-            &new,
-            "POST /generate",
-            ids,
-            r#""finish_reason":{"type":"length"}"#,
-        ),
-        (
-            &old,
-            "POST /v1/chat/interactive",
-            r#"{"prompt":"p","request_output_len":2,"stream":true,"ignore_eos":true}"#,
-            "\"tokens\":2,\"finish_reason\":\"length\"}\n",
-        ),
-    ] {
+    for (is_old, line, body, wanted) in BY_HAND {
+        let site = if *is_old { &old } else { &new };
         let answer = site.raw(line, body).await;
         assert!(answer.contains(wanted), "{line} {body}: {answer}");
         assert!(answer.contains("server: pairbench-simulated"), "{answer}");

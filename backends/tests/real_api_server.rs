@@ -3,6 +3,8 @@
 //! it cannot have a first token, if that is known. Without the first there is
 //! nothing to test, and the test says so.
 
+#![expect(clippy::expect_used, reason = "what a test sets up has to be there")]
+
 mod replay;
 
 use std::sync::Arc;

@@ -139,7 +139,7 @@ Examples:
 #[derive(Debug, Args)]
 pub struct DemoArgs {
     /// Requests in flight at once, per server
-    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(long, value_name = "N", default_value_t = 8)]
     pub concurrency: u32,
 
     /// Requests per server, chosen from the bundled conversations

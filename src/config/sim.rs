@@ -75,7 +75,7 @@ impl SimConfig {
     pub fn of_demo() -> Self {
         Self {
             engine: EngineConfig {
-                timing: batching(Duration::from_millis(6), Duration::from_micros(20)),
+                timing: batching(Duration::from_millis(4), Duration::from_micros(20)),
                 session_tokens: 4096,
                 ..EngineConfig::default()
             },

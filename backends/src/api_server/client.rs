@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::try_join_all;
 use reqwest::header::{CONTENT_TYPE, HeaderValue, SERVER};
 use reqwest::{Response, StatusCode, Url};
 use tokio::sync::OnceCell;
@@ -92,10 +91,8 @@ impl ApiServer {
             PromptMode::Raw => &self.completions,
             PromptMode::Chat => &self.chat,
         };
-        let http = self
-            .transport
-            .post(url.clone(), body)
-            .header("x-request-id", HeaderValue::from(request.id));
+        let http = self.transport.post(request.slot, url.clone(), body)?;
+        let http = http.header("x-request-id", HeaderValue::from(request.id));
         let response = self.transport.send(http).await?;
         self.transport.accepted(response).await
     }
@@ -119,6 +116,8 @@ impl ApiServer {
         sink.end();
         // The pool takes a connection back only when its body was read to the end.
         let _ = tokio::time::timeout(DRAIN_WAIT, events.drain()).await;
+        // It does so in a task of its own, which gets its turn now.
+        tokio::task::yield_now().await;
         outcome
     }
 }
@@ -137,17 +136,7 @@ impl Backend for ApiServer {
     }
 
     async fn warm(&self, streams: u32) -> Result<(), Error> {
-        let path = "/v1/models";
-        // No body is read before every head is there: a connection whose body
-        // was not read is not idle, so each request needs one of its own.
-        let heads = try_join_all((0..streams).map(|_| self.transport.get(path))).await?;
-        try_join_all(
-            heads
-                .into_iter()
-                .map(|head| self.transport.read(path, head)),
-        )
-        .await?;
-        Ok(())
+        self.transport.warm(streams, "/v1/models").await
     }
 
     /// Asks `/v1/encode` where streams carry no usage (LMDeploy 0.1.0 to
@@ -163,13 +152,8 @@ impl Backend for ApiServer {
         }
         let path = "/v1/encode";
         let body = serde_json::json!({ "input": request.prompt.as_ref() });
-        let http = self
-            .transport
-            .post(self.transport.url(path)?, body.to_string().into_bytes());
-        let response = self
-            .transport
-            .in_time(path, self.transport.send(http))
-            .await?;
+        let body = body.to_string().into_bytes();
+        let response = self.transport.post_aside(path, body).await?;
         let response = self.transport.accepted(response).await?;
         let body = self.transport.read(path, response).await?;
         let encoded: wire::Encoded = serde_json::from_slice(&body).map_err(|error| {
@@ -283,3 +267,7 @@ async fn no_stream(response: Response, content_type: &str) -> Error {
 pub(crate) fn connect(target: Target) -> Result<Arc<dyn Backend>, Error> {
     Ok(Arc::new(ApiServer::new(target, transport::POOL_IDLE)?))
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -94,67 +94,32 @@ fn other(name: String) -> Family {
 
 fn lmdeploy(signs: Signs) -> Family {
     let early = !signs.health;
-    let usage = signs.fields.map(|fields| fields.stream_options);
-    let versions = match (signs, usage) {
-        (
-            Signs {
-                health: false,
-                encode: false,
-                ..
-            },
-            _,
-        ) => "0.1.0a1",
-        (
-            Signs {
-                health: false,
-                generate: true,
-                ..
-            },
-            _,
-        ) => "0.1.0 to 0.2.1",
-        (
-            Signs {
-                health: false,
-                fields: Some(fields),
-                ..
-            },
-            _,
-        ) if fields.default_512 => "0.2.2 to 0.2.4",
-        (
-            Signs {
-                health: false,
-                fields: Some(_),
-                ..
-            },
-            _,
-        ) => "0.2.5 to 0.4.2",
-        (Signs { health: false, .. }, _) => "0.2.2 to 0.4.2",
-        (
-            Signs {
-                interactive: false, ..
-            },
-            _,
-        ) => "0.16.0 or newer",
-        (_, None) if signs.generate => "0.10.2 to 0.15.0",
-        (_, None) => "0.5.0 to 0.10.1",
-        (_, Some(false)) => "0.5.0 to 0.5.3",
-        (
-            Signs {
-                fields: Some(fields),
-                ..
-            },
-            _,
-        ) if fields.max_completion_tokens => "0.10.0 to 0.15.0",
-        _ => "0.6.0 to 0.9.2",
-    };
+    let usage = signs.fields.is_some_and(|fields| fields.stream_options);
     Family {
-        name: format!("lmdeploy {versions}"),
+        name: format!("lmdeploy {}", versions(signs)),
         // 0.2.5 to 0.4.2 overwrite what they are sent: where they cannot be
         // told from 0.2.2 to 0.2.4, sending one is right for both
         session_id: early && signs.fields.is_none_or(|fields| fields.default_512),
-        usage_in_streams: !early && (usage == Some(true) || signs.generate),
+        usage_in_streams: !early && (usage || signs.generate),
         finish_reason_in_streams: !early || signs.encode,
         encode: signs.encode,
+    }
+}
+
+/// The versions that show these signs.
+fn versions(signs: Signs) -> &'static str {
+    match signs.fields {
+        _ if !signs.health && !signs.encode => "0.1.0a1",
+        _ if !signs.health && signs.generate => "0.1.0 to 0.2.1",
+        Some(fields) if !signs.health && fields.default_512 => "0.2.2 to 0.2.4",
+        Some(_) if !signs.health => "0.2.5 to 0.4.2",
+        None if !signs.health => "0.2.2 to 0.4.2",
+        _ if !signs.interactive => "0.16.0 or newer",
+        None if signs.generate => "0.10.2 to 0.15.0",
+        None => "0.5.0 to 0.10.1",
+        Some(fields) if !fields.stream_options => "0.5.0 to 0.5.3",
+        Some(fields) if fields.max_completion_tokens => "0.10.0 to 0.15.0",
+        Some(_) => "0.6.0 to 0.9.2",
     }
 }
 

@@ -3,6 +3,7 @@
 //! measured and a simulated server to measure it against; what versions do
 //! differently is told in [`family`].
 
+mod address;
 mod answer;
 mod client;
 mod errors;

@@ -5,6 +5,7 @@
 
 mod ask;
 mod held;
+mod refusal;
 mod reply;
 mod shape;
 
@@ -133,8 +134,8 @@ async fn models(State(site): Sited, headers: HeaderMap) -> Result<Answered, Infa
 }
 
 async fn health() -> Result<Answered, Infallible> {
-    let body = json!({"status": "healthy", "message": "Engine is healthy."});
-    Ok(json_answer(StatusCode::OK, body.to_string()))
+    let body = r#"{"status":"healthy","message":"Engine is healthy."}"#;
+    Ok(json_answer(StatusCode::OK, body.to_owned()))
 }
 
 async fn chat(State(site): Sited, headers: HeaderMap, body: Bytes) -> Result<Answered, Infallible> {

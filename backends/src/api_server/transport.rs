@@ -8,12 +8,14 @@
 //! request that is sent into that moment fails.
 
 use std::error::Error as _;
-use std::sync::Arc;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 
+use super::address::{base_url, tls};
 use super::errors;
 use super::events::cut;
 use crate::{Error, ErrorKind, Target, excerpt};
@@ -28,12 +30,50 @@ pub(super) const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// The most that is read of an error.
 pub(super) const ERROR_BYTES_MAX: usize = 64 << 10;
 
+/// The most connections that are told apart; slots beyond share them.
+const SLOTS_MAX: u32 = 1 << 14;
+
 /// A client for one server.
+///
+/// Every slot has a connection pool of its own. One pool for all would let a
+/// slot's request open a connection although another's has just become free,
+/// in the measured time and by chance; so each slot keeps the connection that
+/// [`Transport::warm`] opened for it.
 pub(super) struct Transport {
-    client: reqwest::Client,
+    recipe: Recipe,
+    /// For what is not timed.
+    aside: Client,
+    slots: RwLock<Vec<Client>>,
     base: Url,
     has_key: bool,
     wait: Duration,
+}
+
+/// What every client of the server is made of.
+struct Recipe {
+    headers: HeaderMap,
+    tls: rustls::ClientConfig,
+    connect_timeout: Duration,
+    pool_idle: Duration,
+}
+
+impl Recipe {
+    fn client(&self) -> Result<Client, Error> {
+        Client::builder()
+            .http1_only()
+            .tcp_nodelay(true)
+            .pool_idle_timeout(self.pool_idle)
+            .connect_timeout(self.connect_timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .user_agent(concat!("pairbench/", env!("CARGO_PKG_VERSION")))
+            .default_headers(self.headers.clone())
+            .tls_backend_preconfigured(self.tls.clone())
+            .build()
+            .map_err(|error| connect(&format!("cannot set up HTTP: {}", causes(&error))))
+    }
 }
 
 impl Transport {
@@ -54,26 +94,56 @@ impl Transport {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        let client = reqwest::Client::builder()
-            .http1_only()
-            .tcp_nodelay(true)
-            .pool_idle_timeout(pool_idle)
-            .connect_timeout(target.connect_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            .user_agent(concat!("pairbench/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers)
-            .tls_backend_preconfigured(tls(base.scheme() == "https")?)
-            .build()
-            .map_err(|error| connect(&format!("cannot set up HTTP: {}", causes(&error))))?;
+        let recipe = Recipe {
+            headers,
+            tls: tls(base.scheme() == "https")?,
+            connect_timeout: target.connect_timeout,
+            pool_idle,
+        };
         Ok(Self {
-            client,
+            aside: recipe.client()?,
+            recipe,
+            slots: RwLock::default(),
             base,
             has_key: target.api_key.is_some(),
             wait: target.probe_timeout,
         })
+    }
+
+    /// The client of a slot.
+    fn slot(&self, slot: u32) -> Result<Client, Error> {
+        let at = usize::try_from(slot % SLOTS_MAX).unwrap_or(0);
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = slots.get(at) {
+            return Ok(client.clone());
+        }
+        drop(slots);
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        while slots.len() <= at {
+            slots.push(self.recipe.client()?);
+        }
+        Ok(slots[at].clone())
+    }
+
+    /// Opens the connections of the slots from 0, all at once, by asking for
+    /// `path` on each.
+    ///
+    /// # Errors
+    /// When one cannot be opened.
+    pub(super) async fn warm(&self, slots: u32, path: &str) -> Result<(), Error> {
+        let url = self.url(path)?;
+        let one = |client: Client| {
+            let request = client.request(Method::GET, url.clone());
+            async move {
+                let response = self.in_time(path, self.send(request)).await?;
+                self.read(path, response).await
+            }
+        };
+        let clients: Result<Vec<Client>, Error> = (0..slots.min(SLOTS_MAX))
+            .map(|slot| self.slot(slot))
+            .collect();
+        try_join_all(clients?.into_iter().map(one)).await?;
+        Ok(())
     }
 
     /// The address of a path on the server.
@@ -85,12 +155,21 @@ impl Transport {
         Url::parse(&joined).map_err(|error| connect(&format!("`{joined}` is no address: {error}")))
     }
 
-    /// A POST of JSON.
-    pub(super) fn post(&self, url: Url, body: Vec<u8>) -> RequestBuilder {
-        self.client
-            .request(Method::POST, url)
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(body)
+    /// A POST of JSON on a slot's connection.
+    ///
+    /// # Errors
+    /// When a new slot cannot be set up.
+    pub(super) fn post(&self, slot: u32, url: Url, body: Vec<u8>) -> Result<RequestBuilder, Error> {
+        Ok(json(&self.slot(slot)?, url, body))
+    }
+
+    /// A POST of JSON that is not timed.
+    ///
+    /// # Errors
+    /// When nobody answers in time, or not in HTTP.
+    pub(super) async fn post_aside(&self, path: &str, body: Vec<u8>) -> Result<Response, Error> {
+        let request = json(&self.aside, self.url(path)?, body);
+        self.in_time(path, self.send(request)).await
     }
 
     /// Sends a request and waits for the answer's head, whatever its status.
@@ -135,7 +214,7 @@ impl Transport {
     /// # Errors
     /// When nobody answers in time, or not in HTTP.
     pub(super) async fn get(&self, path: &str) -> Result<Response, Error> {
-        let request = self.client.request(Method::GET, self.url(path)?);
+        let request = self.aside.request(Method::GET, self.url(path)?);
         self.in_time(path, self.send(request)).await
     }
 
@@ -148,7 +227,7 @@ impl Transport {
     }
 
     /// Gives an answer that is not timed the time that it may take.
-    pub(super) async fn in_time<T>(
+    async fn in_time<T>(
         &self,
         what: &str,
         work: impl Future<Output = Result<T, Error>>,
@@ -253,86 +332,13 @@ pub(super) fn causes(error: &reqwest::Error) -> String {
     )
 }
 
+fn json(client: &Client, url: Url, body: Vec<u8>) -> RequestBuilder {
+    client
+        .request(Method::POST, url)
+        .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+        .body(body)
+}
+
 fn connect(words: &str) -> Error {
     Error::new(ErrorKind::Connect, words)
-}
-
-/// `HOST:PORT` is http; a path behind it stays in front of every endpoint.
-fn base_url(address: &str) -> Result<Url, Error> {
-    let text = address.trim();
-    let text = if text.contains("://") {
-        text.to_owned()
-    } else {
-        format!("http://{text}")
-    };
-    let bad = |why: &str| {
-        connect(&format!(
-            "`{}` is no address of an api_server ({why}); give HOST:PORT, with http:// or \
-             https:// in front if wanted",
-            excerpt(address)
-        ))
-    };
-    let url = Url::parse(&text).map_err(|error| bad(&error.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(bad("it speaks http or https only"));
-    }
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(bad("it names no host"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(connect(
-            "the address holds a user name or a password, which would show in records; give the \
-             key by --api-key or OPENAI_API_KEY",
-        ));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(bad("it holds a query"));
-    }
-    Ok(url)
-}
-
-/// TLS with the ring provider. The platform's roots take time to read, so only
-/// an https address has them read.
-fn tls(wanted: bool) -> Result<rustls::ClientConfig, Error> {
-    use rustls_platform_verifier::BuilderVerifierExt as _;
-    let failed = |error: rustls::Error| connect(&format!("cannot set up TLS: {error}"));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(failed)?;
-    let mut config = if wanted {
-        builder
-            .with_platform_verifier()
-            .map_err(failed)?
-            .with_no_client_auth()
-    } else {
-        builder
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth()
-    };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::base_url;
-
-    #[test]
-    fn addresses_are_read() {
-        for (address, url) in [
-            ("127.0.0.1:23333", "http://127.0.0.1:23333/"),
-            (" localhost:1 ", "http://localhost:1/"),
-            ("[::1]:23333", "http://[::1]:23333/"),
-            ("https://host/prefix/", "https://host/prefix/"),
-        ] {
-            assert_eq!(base_url(address).expect(address).as_str(), url);
-        }
-        for address in ["", "http://", "ftp://h:1", "h:port", "http://h:1/?q=1"] {
-            let error = base_url(address).expect_err(address);
-            assert!(error.message.contains("HOST:PORT"), "{}", error.message);
-        }
-        let secret = base_url("http://me:sekret@h:1").expect_err("a password");
-        assert!(!secret.message.contains("sekret"), "{}", secret.message);
-    }
 }

@@ -115,10 +115,10 @@ impl Answer {
         }
     }
 
-    /// The next messages, when the engine has them; none: the end.
-    async fn parcels(&mut self) -> Vec<Parcel> {
-        match self.next().await {
-            Event::Over => Vec::new(),
+    /// The messages of what the engine does next; `None`: it is done.
+    async fn parcels(&mut self) -> Option<Vec<Parcel>> {
+        let parcels = match self.next().await {
+            Event::Over => return None,
             Event::Step(step) => self.messages(&step),
             Event::Failed(refusal) => {
                 self.source = Source::Over;
@@ -136,7 +136,8 @@ impl Answer {
                     }
                 }
             }
-        }
+        };
+        Some(parcels)
     }
 
     fn messages(&mut self, step: &Step) -> Vec<Parcel> {
@@ -159,15 +160,21 @@ impl Answer {
             .map(|message| Parcel::Message(message, None))
             .collect();
         let messages = stream::unfold((self, waiting), |(mut answer, mut waiting)| async move {
-            if waiting.is_empty() {
-                waiting.extend(answer.parcels().await);
+            while waiting.is_empty() {
+                // a step whose bytes are held back makes no message
+                waiting.extend(answer.parcels().await?);
             }
             match waiting.pop_front()? {
                 Parcel::Message(message, total) => {
                     answer.hand_over(total);
                     Some((Ok(Bytes::from(message)), (answer, waiting)))
                 }
-                Parcel::Cut => Some((Err(cut()), (answer, waiting))),
+                Parcel::Cut => {
+                    // An error drops what the transport has not flushed, and it
+                    // flushes when there is nothing more to take.
+                    tokio::task::yield_now().await;
+                    Some((Err(cut()), (answer, waiting)))
+                }
             }
         });
         let kind = "text/event-stream; charset=utf-8";

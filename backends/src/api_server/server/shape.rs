@@ -2,16 +2,12 @@
 //! which events, as captured from the real servers. Ids are counted, not
 //! drawn, and `created` is fixed, so that a run can be repeated byte by byte.
 
-use axum::body::Body;
-use axum::http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::ask::Fault;
-use super::{Answered, json_answer, plain_answer};
 use crate::Ending;
 
 /// `created` of everything: the servers' is in whole seconds and no use.
-const CREATED: u64 = 1_700_000_000;
+pub(super) const CREATED: u64 = 1_700_000_000;
 
 /// Whose shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,90 +28,13 @@ pub(super) enum Endpoint {
     Generate,
 }
 
-impl Dialect {
-    /// The answer of `/v1/models`.
-    pub(super) fn models(self, model: &str) -> String {
-        let name = quoted(model);
-        format!(
-            r#"{{"object":"list","data":[{{"id":{name},"object":"model","created":{CREATED},"owned_by":"lmdeploy","root":{name},"parent":null,"permission":[{{"id":"modelperm-simulated","object":"model_permission","created":{CREATED},"allow_create_engine":false,"allow_sampling":true,"allow_logprobs":true,"allow_search_indices":true,"allow_view":true,"allow_fine_tuning":false,"organization":"*","group":null,"is_blocking":false}}]}}]}}"#
-        )
-    }
-
-    /// The refusal of a missing or wrong key: 0.18.0's, or that of 0.2.2 to
-    /// 0.15, as 0.1.0 has no keys.
-    pub(super) fn unauthorized(self) -> Answered {
-        let status = StatusCode::UNAUTHORIZED;
-        match self {
-            Self::New => flat(status, "Unauthorized.", "authentication_error"),
-            Self::Old => {
-                let error = json!({
-                    "message": "Please request with valid api key!",
-                    "type": "invalid_request_error",
-                    "param": null,
-                    "code": "invalid_api_key",
-                });
-                json_answer(status, json!({"detail": {"error": error}}).to_string())
-            }
-        }
-    }
-
-    /// The refusal of a request that makes no sense.
-    pub(super) fn fault(self, fault: &Fault) -> Answered {
-        const BAD: &str = "invalid_request_error";
-        let bad = StatusCode::BAD_REQUEST;
-        match (self, fault) {
-            (Self::New, Fault::Model(name)) => flat(
-                StatusCode::NOT_FOUND,
-                &format!("The model '{name}' does not exist."),
-                "not_found_error",
-            ),
-            (Self::New, Fault::Json { column }) => {
-                flat(bad, &format!("{column}: JSON decode error"), BAD)
-            }
-            (Self::New, Fault::Field { name, words, .. }) => {
-                flat(bad, &format!("{name}: {words}"), BAD)
-            }
-            (Self::New, Fault::Range(words)) => flat(bad, words, BAD),
-            (Self::Old, Fault::Model(name)) => {
-                let words = quoted(&format!("The model `{name}` does not exist."));
-                let body = format!(r#"{{"object":"error","message":{words},"code":404}}"#);
-                json_answer(StatusCode::OK, body)
-            }
-            (Self::Old, Fault::Json { column }) => unprocessable(&json!({
-                "type": "json_invalid",
-                "loc": ["body", column],
-                "msg": "JSON decode error",
-                "input": {},
-                "ctx": {"error": "Expecting value"},
-            })),
-            (
-                Self::Old,
-                Fault::Field {
-                    name,
-                    kind,
-                    words,
-                    input,
-                },
-            ) => unprocessable(&json!({
-                "type": kind,
-                "loc": ["body", name],
-                "msg": words,
-                "input": input,
-                "url": format!("https://errors.pydantic.dev/2.5/v/{kind}"),
-            })),
-            // it checks no range
-            (Self::Old, Fault::Range(_)) => server_error(),
-        }
-    }
-}
-
 /// How one answer is written.
 #[derive(Debug)]
 pub(super) struct Shape {
-    dialect: Dialect,
+    pub(super) dialect: Dialect,
     endpoint: Endpoint,
     include_usage: bool,
-    prompt_tokens: usize,
+    pub(super) prompt_tokens: usize,
     /// `"id"` to `"model"`, with `:` and `,` as the version writes them.
     head: String,
     /// The same without `object` and `created`: old first events.
@@ -304,13 +223,14 @@ impl Shape {
     ) -> String {
         let prompt = self.prompt_tokens;
         let text = quoted(text);
-        let ids = json!(ids);
+        let ids: Vec<String> = ids.iter().map(u32::to_string).collect();
+        let ids = ids.join(",");
         let reason = ending.map_or_else(
             || "null".to_owned(),
             |ending| format!(r#"{{"type":"{}"}}"#, reason(ending)),
         );
         format!(
-            r#"{{"text":{text},"output_ids":{ids},"meta_info":{{"prompt_tokens":{prompt},"completion_tokens":{total},"finish_reason":{reason},"output_token_logprobs":null,"input_token_logprobs":null,"output_top_logprobs":null,"input_top_logprobs":null,"routed_experts":null}}}}"#
+            r#"{{"text":{text},"output_ids":[{ids}],"meta_info":{{"prompt_tokens":{prompt},"completion_tokens":{total},"finish_reason":{reason},"output_token_logprobs":null,"input_token_logprobs":null,"output_top_logprobs":null,"input_top_logprobs":null,"routed_experts":null}}}}"#
         )
     }
 
@@ -353,33 +273,6 @@ impl Shape {
             }
         }
     }
-
-    /// 0.18.0's refusal of a prompt that does not fit.
-    pub(super) fn too_long(&self, session_tokens: u32) -> Answered {
-        let words = format!(
-            "Input length ({}) must be smaller than the model context length ({session_tokens}).",
-            self.prompt_tokens
-        );
-        flat(StatusCode::BAD_REQUEST, &words, "invalid_request_error")
-    }
-
-    /// 0.18.0's refusal of a session id that is in use.
-    pub(super) fn occupied(&self, session_id: Option<u64>) -> Answered {
-        let words = format!("The session_id {} is occupied.", session_id.unwrap_or(0));
-        flat(StatusCode::BAD_REQUEST, &words, "invalid_request_error")
-    }
-
-    /// The engine failed before anything was sent.
-    pub(super) fn failed(&self) -> Answered {
-        match self.dialect {
-            Dialect::New => flat(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "An internal server error occurred.",
-                "server_error",
-            ),
-            Dialect::Old => server_error(),
-        }
-    }
 }
 
 fn done() -> String {
@@ -397,30 +290,8 @@ fn old_reason(reason: Option<&str>) -> String {
     reason.map_or_else(|| "null".to_owned(), |reason| format!("\"{reason}\""))
 }
 
-fn flat(status: StatusCode, words: &str, kind: &str) -> Answered {
-    let (words, code) = (quoted(words), status.as_u16());
-    let body = format!(
-        r#"{{"message":{words},"type":"{kind}","code":{code},"param":null,"object":"error"}}"#
-    );
-    json_answer(status, body)
-}
-
-fn unprocessable(detail: &Value) -> Answered {
-    let body = json!({ "detail": [detail] });
-    json_answer(StatusCode::UNPROCESSABLE_ENTITY, body.to_string())
-}
-
-fn server_error() -> Answered {
-    let body = Body::from("Internal Server Error");
-    plain_answer(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "text/plain; charset=utf-8",
-        body,
-    )
-}
-
 /// A JSON string as pydantic writes it: UTF-8 as it is.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 

@@ -47,111 +47,99 @@ fn streamed(shape: &Shape, pieces: &[(&str, &[u32])], ending: Ending) -> Vec<Str
         .collect()
 }
 
+const PIECES: &[(&str, &[u32])] = &[
+    (" the", &[333]),
+    (" stream", &[485]),
+    (" of", &[383]),
+    (" tokens", &[855]),
+];
+
+/// Capture, endpoint, whether usage was asked for, steps, ending.
+const STREAMS: &[(&str, Endpoint, bool, usize, Ending)] = &[
+    (
+        "0.18.0/chat-stream",
+        Endpoint::Chat,
+        false,
+        4,
+        Ending::Length,
+    ),
+    (
+        "0.18.0/chat-stream-usage",
+        Endpoint::Chat,
+        true,
+        4,
+        Ending::Length,
+    ),
+    (
+        "0.18.0/completions-stream",
+        Endpoint::Completions,
+        false,
+        4,
+        Ending::Length,
+    ),
+    (
+        "0.18.0/completions-stream-usage",
+        Endpoint::Completions,
+        true,
+        4,
+        Ending::Length,
+    ),
+    (
+        "0.18.0/completions-min-new-tokens",
+        Endpoint::Completions,
+        false,
+        2,
+        Ending::Stop,
+    ),
+    (
+        "0.18.0/generate-stream",
+        Endpoint::Generate,
+        false,
+        4,
+        Ending::Length,
+    ),
+    (
+        "0.1.0/chat-stream",
+        Endpoint::Chat,
+        false,
+        4,
+        Ending::Length,
+    ),
+    (
+        "0.1.0/chat-stream-eos",
+        Endpoint::Chat,
+        false,
+        3,
+        Ending::Stop,
+    ),
+    (
+        "0.1.0/completions-stream",
+        Endpoint::Completions,
+        false,
+        4,
+        Ending::Length,
+    ),
+    (
+        "0.1.0/interactive-stream",
+        Endpoint::Generate,
+        false,
+        4,
+        Ending::Length,
+    ),
+];
+
 #[test]
 fn streams_are_the_captured_ones() {
-    const PIECES: &[(&str, &[u32])] = &[
-        (" the", &[333]),
-        (" stream", &[485]),
-        (" of", &[383]),
-        (" tokens", &[855]),
-    ];
-    let (new, old) = (Dialect::New, Dialect::Old);
-    for (name, dialect, endpoint, model, usage, pieces, ending) in [
-        (
-            "lmdeploy-0.18.0/chat-stream",
-            new,
-            Endpoint::Chat,
-            "stub",
-            false,
-            PIECES,
-            Ending::Length,
-        ),
-        (
-            "lmdeploy-0.18.0/chat-stream-usage",
-            new,
-            Endpoint::Chat,
-            "stub",
-            true,
-            PIECES,
-            Ending::Length,
-        ),
-        (
-            "lmdeploy-0.18.0/completions-stream",
-            new,
-            Endpoint::Completions,
-            "stub",
-            false,
-            PIECES,
-            Ending::Length,
-        ),
-        (
-            "lmdeploy-0.18.0/completions-stream-usage",
-            new,
-            Endpoint::Completions,
-            "stub",
-            true,
-            PIECES,
-            Ending::Length,
-        ),
-        (
-            "lmdeploy-0.18.0/completions-min-new-tokens",
-            new,
-            Endpoint::Completions,
-            "stub",
-            false,
-            &PIECES[..2],
-            Ending::Stop,
-        ),
-        (
-            "lmdeploy-0.18.0/generate-stream",
-            new,
-            Endpoint::Generate,
-            "stub",
-            false,
-            PIECES,
-            Ending::Length,
-        ),
-        (
-            "lmdeploy-0.1.0/chat-stream",
-            old,
-            Endpoint::Chat,
-            "internlm-chat-7b",
-            false,
-            PIECES,
-            Ending::Length,
-        ),
-        (
-            "lmdeploy-0.1.0/chat-stream-eos",
-            old,
-            Endpoint::Chat,
-            "internlm-chat-7b",
-            false,
-            &PIECES[..3],
-            Ending::Stop,
-        ),
-        (
-            "lmdeploy-0.1.0/completions-stream",
-            old,
-            Endpoint::Completions,
-            "internlm-chat-7b",
-            false,
-            PIECES,
-            Ending::Length,
-        ),
-        (
-            "lmdeploy-0.1.0/interactive-stream",
-            old,
-            Endpoint::Generate,
-            "internlm-chat-7b",
-            false,
-            PIECES,
-            Ending::Length,
-        ),
-    ] {
+    for &(name, endpoint, usage, steps, ending) in STREAMS {
+        let (dialect, model) = match name.starts_with("0.1.0/") {
+            true => (Dialect::Old, "internlm-chat-7b"),
+            false => (Dialect::New, "stub"),
+        };
         let shape = Shape::new(dialect, endpoint, model, 1, usage, 26);
+        let captured = events(&capture(&format!("lmdeploy-{name}")));
         assert_eq!(
-            streamed(&shape, pieces, ending),
-            events(&capture(name)),
+            streamed(&shape, &PIECES[..steps], ending),
+            captured,
             "{name}"
         );
     }
