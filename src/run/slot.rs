@@ -104,9 +104,10 @@ async fn caught(answer: impl Future<Output = Result<Finish, Error>>) -> Result<F
         })
 }
 
-/// Returns when the request has been silent for too long. Looks only when a
-/// limit might be passed, so a running request costs no timer per token.
+/// Returns when the request has been silent for too long. Looks as often as
+/// the shorter limit asks for, so a running request costs no timer per token.
 async fn watch(clock: Clock, pulse: &Pulse, limits: Limits, stream: bool) -> Error {
+    let look_every = limits.between_tokens.min(limits.first_token);
     loop {
         let (last_ns, streaming) = pulse.read();
         let limit = match (stream, streaming) {
@@ -114,22 +115,26 @@ async fn watch(clock: Clock, pulse: &Pulse, limits: Limits, stream: bool) -> Err
             _ => limits.first_token,
         };
         let due = clock.instant_at(last_ns) + limit;
-        tokio::time::sleep_until(due.into()).await;
-        if pulse.read() != (last_ns, streaming) {
-            continue;
+        let now = clock.instant_at(clock.now_ns());
+        if due <= now {
+            return silence(limit, streaming);
         }
-        let seconds = limit.as_secs_f64();
-        return if streaming {
-            Error::new(
-                ErrorKind::TimeoutBetweenTokens,
-                format!("no further token for {seconds} s (limit: --token-timeout)"),
-            )
-        } else {
-            Error::new(
-                ErrorKind::TimeoutFirstToken,
-                format!("no token for {seconds} s (limit: --first-token-timeout)"),
-            )
-        };
+        tokio::time::sleep_until(due.min(now + look_every).into()).await;
+    }
+}
+
+fn silence(limit: Duration, streaming: bool) -> Error {
+    let seconds = limit.as_secs_f64();
+    if streaming {
+        Error::new(
+            ErrorKind::TimeoutBetweenTokens,
+            format!("no further token for {seconds} s (limit: --token-timeout)"),
+        )
+    } else {
+        Error::new(
+            ErrorKind::TimeoutFirstToken,
+            format!("no token for {seconds} s (limit: --first-token-timeout)"),
+        )
     }
 }
 

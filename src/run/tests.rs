@@ -184,6 +184,20 @@ async fn failures_cost_their_own_request_only() {
 }
 
 #[tokio::test]
+async fn a_stall_is_seen_long_before_the_first_tokens_limit() {
+    let puppet = Arc::new(Puppet::default());
+    let runner = Runner {
+        limits: Limits {
+            first_token: Duration::from_secs(3600),
+            between_tokens: Duration::from_millis(40),
+        },
+        ..runner(&puppet)
+    };
+    let run = run(&runner, &plan(&["stall"], 1)).await;
+    assert_eq!(outcomes(&run.records), ["timeout_between_tokens"]);
+}
+
+#[tokio::test]
 async fn an_answer_in_one_piece_has_the_first_tokens_limit() {
     let puppet = Arc::new(Puppet::default());
     let mut plan = plan(&["stall"], 1);
