@@ -12,6 +12,7 @@ mod entry;
 mod error;
 mod request;
 mod sink;
+mod trace;
 mod triton;
 
 pub use entry::{ALL, Answer, Entry, ServeOptions, Served, Target, find};
@@ -19,7 +20,8 @@ pub use error::{Error, ErrorKind, excerpt};
 pub use request::{
     Ending, Finish, PromptMode, Request, Sampling, ServerCounters, ServerInfo, TokenSource,
 };
-pub use sink::{Clock, Hop, HopTimes, Mark, Pulse, Sink, Trace};
+pub use sink::{Clock, Pulse, Sink};
+pub use trace::{Hop, HopTimes, Mark, Trace};
 
 use async_trait::async_trait;
 

@@ -1,10 +1,22 @@
-//! api_server
-use crate::*;
-use std::net::TcpListener;
-use std::sync::Arc;
-pub(crate) fn connect(_t: Target) -> Result<Arc<dyn Backend>, Error> {
-    Err(Error::new(ErrorKind::Connect, ""))
-}
-pub(crate) fn serve(_l: TcpListener, _e: engine::Engine, _o: ServeOptions) -> Served {
-    Box::pin(async { Ok(()) })
-}
+//! LMDeploy's api_server: HTTP/1.1 with server-sent events, from 0.1.0a1 to
+//! 0.18.0, and its relatives that speak OpenAI's protocol. A client that is
+//! measured and a simulated server to measure it against; what versions do
+//! differently is told in [`family`].
+
+mod address;
+mod answer;
+mod client;
+mod errors;
+mod events;
+mod family;
+mod metrics;
+mod server;
+mod transport;
+mod wire;
+
+pub(crate) use client::connect;
+pub(crate) use server::serve;
+
+/// What our own server calls itself in the `server` header, where LMDeploy's
+/// says `uvicorn`.
+const SIMULATED: &str = "pairbench-simulated";

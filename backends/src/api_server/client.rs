@@ -1,0 +1,273 @@
+//! The client that is measured. One request is one POST; a stream is read
+//! event by event, and the sink hears of a piece of text before anything else
+//! is done with it. Tokenizes nothing, retries nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::header::{CONTENT_TYPE, HeaderValue, SERVER};
+use reqwest::{Response, StatusCode, Url};
+use tokio::sync::OnceCell;
+
+use super::answer::{Answer, Flow};
+use super::events::Events;
+use super::family::{self, Family};
+use super::transport::{self, Transport};
+use super::{SIMULATED, errors, metrics, wire};
+use crate::{
+    Backend, Error, ErrorKind, Finish, Hop, PromptMode, Request, ServerCounters, ServerInfo, Sink,
+    Target, excerpt,
+};
+
+/// How long the end of an answer may take after its last event. It mostly came
+/// with it; a server that is slow here loses the connection, not the answer.
+const DRAIN_WAIT: Duration = Duration::from_millis(250);
+
+/// A client for one api_server.
+pub(super) struct ApiServer {
+    transport: Transport,
+    completions: Url,
+    chat: Url,
+    wanted_model: Option<String>,
+    known: OnceCell<Known>,
+}
+
+/// What was learned about the server.
+#[derive(Clone, Debug)]
+struct Known {
+    model: String,
+    family: Family,
+    session_tokens: Option<u32>,
+    simulated: bool,
+}
+
+impl ApiServer {
+    pub(super) fn new(target: Target, pool_idle: Duration) -> Result<Self, Error> {
+        let transport = Transport::new(&target, pool_idle)?;
+        Ok(Self {
+            completions: transport.url("/v1/completions")?,
+            chat: transport.url("/v1/chat/completions")?,
+            transport,
+            wanted_model: target.model,
+            known: OnceCell::new(),
+        })
+    }
+
+    /// What the probe learned; a request that comes before it asks now.
+    async fn known(&self) -> Result<&Known, Error> {
+        self.known.get_or_try_init(|| self.ask()).await
+    }
+
+    async fn ask(&self) -> Result<Known, Error> {
+        let path = "/v1/models";
+        let response = self.transport.get(path).await.map_err(no_http)?;
+        let response = self.transport.accepted(response).await?;
+        let simulated =
+            response.headers().get(SERVER) == Some(&HeaderValue::from_static(SIMULATED));
+        let body = self.transport.read(path, response).await?;
+        let list: wire::Models = serde_json::from_slice(&body)
+            .map_err(|error| errors::in_body(&body).unwrap_or_else(|| no_models(&error, &body)))?;
+        let model = choose(&list.data, self.wanted_model.as_deref())?;
+        let owned_by = model.owned_by.as_deref().unwrap_or_default();
+        let mut family = family::learn(&self.transport, owned_by).await?;
+        if simulated {
+            family.name = format!("pairbench simulation of {}", family.name);
+        }
+        Ok(Known {
+            model: model.id.clone(),
+            family,
+            session_tokens: model.max_model_len,
+            simulated,
+        })
+    }
+
+    async fn send(&self, request: &Request, known: &Known) -> Result<Response, Error> {
+        let body = wire::body(request, &known.model, known.family.session_id).map_err(|error| {
+            let words = format!("the request cannot be written as JSON: {error}");
+            Error::new(ErrorKind::Rejected, words)
+        })?;
+        let url = match request.prompt_mode {
+            PromptMode::Raw => &self.completions,
+            PromptMode::Chat => &self.chat,
+        };
+        let http = self.transport.post(request.slot, url.clone(), body)?;
+        let http = http.header("x-request-id", HeaderValue::from(request.id));
+        let response = self.transport.send(http).await?;
+        self.transport.accepted(response).await
+    }
+
+    async fn streamed(&self, response: Response, sink: &mut Sink) -> Result<Finish, Error> {
+        let kind = content_type(&response);
+        if !kind.starts_with("text/event-stream") {
+            return Err(no_stream(response, &kind).await);
+        }
+        let needs_reason = self.known().await?.family.finish_reason_in_streams;
+        let mut answer = Answer::new(needs_reason);
+        let mut events = Events::new(Box::pin(response.bytes_stream()));
+        let outcome = loop {
+            match answer.event(&events.next().await?, sink) {
+                Ok(Flow::More) => {}
+                Ok(Flow::Done) => break answer.finish(),
+                Err(error) => break Err(error),
+            }
+        };
+        sink.leave(Hop::Engine);
+        sink.end();
+        // The pool takes a connection back only when its body was read to the end.
+        let _ = tokio::time::timeout(DRAIN_WAIT, events.drain()).await;
+        // It does so in a task of its own, which gets its turn now.
+        tokio::task::yield_now().await;
+        outcome
+    }
+}
+
+#[async_trait]
+impl Backend for ApiServer {
+    async fn probe(&self) -> Result<ServerInfo, Error> {
+        let known = self.known().await?;
+        Ok(ServerInfo {
+            server: known.family.name.clone(),
+            model: known.model.clone(),
+            session_tokens: known.session_tokens,
+            max_running: None,
+            simulated: known.simulated,
+        })
+    }
+
+    async fn warm(&self, streams: u32) -> Result<(), Error> {
+        self.transport.warm(streams, "/v1/models").await
+    }
+
+    /// Asks `/v1/encode` where streams carry no usage (LMDeploy 0.1.0 to
+    /// 0.5.3) and the prompt is raw: in these versions the engine tokenizes a
+    /// raw prompt with `add_bos=True`, which is `/v1/encode`'s default too, so
+    /// its length is the engine's. A chat template is applied after encode, so
+    /// a chat prompt has no count here, and 0.1.0a1 has no encode at all.
+    async fn prompt_tokens(&self, request: &Request) -> Result<Option<u32>, Error> {
+        let family = &self.known().await?.family;
+        let told = !request.stream || family.usage_in_streams;
+        if told || !family.encode || request.prompt_mode == PromptMode::Chat {
+            return Ok(None);
+        }
+        let path = "/v1/encode";
+        let body = serde_json::json!({ "input": request.prompt.as_ref() });
+        let body = body.to_string().into_bytes();
+        let response = self.transport.post_aside(path, body).await?;
+        let response = self.transport.accepted(response).await?;
+        let body = self.transport.read(path, response).await?;
+        let encoded: wire::Encoded = serde_json::from_slice(&body).map_err(|error| {
+            errors::in_body(&body).unwrap_or_else(|| {
+                let text = excerpt(&String::from_utf8_lossy(&body));
+                let words = format!("{path} did not answer with a length ({error}): {text}");
+                Error::new(ErrorKind::Malformed, words)
+            })
+        })?;
+        Ok(Some(encoded.length))
+    }
+
+    async fn generate(&self, request: &Request, sink: &mut Sink) -> Result<Finish, Error> {
+        let known = self.known().await?;
+        sink.enter(Hop::Engine);
+        let response = self.send(request, known).await?;
+        if request.stream {
+            return self.streamed(response, sink).await;
+        }
+        let body = transport::whole(response, transport::ANSWER_BYTES_MAX).await?;
+        let outcome = Answer::whole(&body, sink);
+        sink.leave(Hop::Engine);
+        sink.end();
+        outcome
+    }
+
+    async fn server_counters(&self) -> Result<Option<ServerCounters>, Error> {
+        let path = "/metrics";
+        let response = self.transport.get(path).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            self.transport.read(path, response).await?;
+            return Ok(None);
+        }
+        let response = self.transport.accepted(response).await?;
+        let body = self.transport.read(path, response).await?;
+        Ok(Some(metrics::parse(&String::from_utf8_lossy(&body))))
+    }
+}
+
+/// The model to ask among those that the server has.
+fn choose<'a>(models: &'a [wire::Model], wanted: Option<&str>) -> Result<&'a wire::Model, Error> {
+    let chosen = match wanted {
+        Some(wanted) => models.iter().find(|model| model.id == wanted),
+        None => models.first(),
+    };
+    chosen.ok_or_else(|| {
+        let there: Vec<&str> = models.iter().map(|model| model.id.as_str()).collect();
+        let there = if there.is_empty() {
+            "it serves no model".to_owned()
+        } else {
+            format!("it serves {}", excerpt(&there.join(", ")))
+        };
+        let words = match wanted {
+            Some(wanted) => format!("the server has no model `{}`; {there}", excerpt(wanted)),
+            None => format!("the server names no model: {there}"),
+        };
+        Error::new(ErrorKind::Model, words)
+    })
+}
+
+/// A connection that is closed at the very first request was no HTTP server's.
+fn no_http(error: Error) -> Error {
+    if error.kind != ErrorKind::Cut {
+        return error;
+    }
+    Error::new(
+        ErrorKind::Protocol,
+        format!(
+            "{}; this may be a gRPC server: use --backend tis for it, or give the api_server's \
+             HTTP port (23333 by default)",
+            error.message
+        ),
+    )
+}
+
+fn no_models(error: &serde_json::Error, body: &[u8]) -> Error {
+    Error::new(
+        ErrorKind::Protocol,
+        format!(
+            "/v1/models did not answer with a list of models, so this is no api_server ({error}): \
+             {}",
+            excerpt(&String::from_utf8_lossy(body))
+        ),
+    )
+}
+
+fn content_type(response: &Response) -> String {
+    let value = response.headers().get(CONTENT_TYPE);
+    let text = value
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    text.to_ascii_lowercase()
+}
+
+/// The error that an answer with status 200 is when it is no stream.
+async fn no_stream(response: Response, content_type: &str) -> Error {
+    let body = transport::body_start(response, transport::ERROR_BYTES_MAX).await;
+    errors::in_body(&body).unwrap_or_else(|| {
+        Error::new(
+            ErrorKind::Malformed,
+            format!(
+                "a stream was asked for and the server answered with `{}`: {}",
+                excerpt(content_type),
+                excerpt(&String::from_utf8_lossy(&body))
+            ),
+        )
+    })
+}
+
+/// Makes a client of it. See [`super::connect`].
+pub(crate) fn connect(target: Target) -> Result<Arc<dyn Backend>, Error> {
+    Ok(Arc::new(ApiServer::new(target, transport::POOL_IDLE)?))
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

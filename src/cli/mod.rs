@@ -1,0 +1,212 @@
+//! The command line, close to the flags and without side effects: what was
+//! typed, not yet what it means. One place per flag; [`crate::config`] checks
+//! and completes it.
+
+mod shared;
+mod sim;
+
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+pub use shared::{PromptArg, RunArgs, WorkArgs};
+pub use sim::SimArgs;
+
+/// Compares the two ways of serving a model with LMDeploy: Triton (gRPC) and
+/// api_server (HTTP). One pipeline samples the prompts, keeps the schedule and
+/// takes the times; only the wire differs.
+#[derive(Debug, Parser)]
+#[command(name = "pairbench", version, max_term_width = 80, after_help = EXAMPLES, help_expected = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  See it work, with embedded servers and bundled data:
+    pairbench demo
+  One server, LMDeploy's own arguments, a row in ./profile_tis.csv:
+    pairbench profile --backend tis 0.0.0.0:33337 ./tokenizer ./sharegpt.json
+  Both servers, the same prompts, side by side:
+    pairbench compare --backend tis=0.0.0.0:33337 \\
+      --backend api_server=0.0.0.0:23333 ./tokenizer ./sharegpt.json
+  The same report again, from the records:
+    pairbench report ./pairbench-runs/20261124T031824Z-tis
+
+Exit code: 0 valid, 1 finished but invalid, 2 error.
+Results go to standard output, progress and warnings to standard error.";
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Measure one server
+    Profile(ProfileArgs),
+    /// Measure two or more servers or ways with the same requests
+    Compare(CompareArgs),
+    /// Compare all ways on embedded, simulated servers with bundled data
+    Demo(DemoArgs),
+    /// Serve a simulated model, to try clients against
+    Serve(ServeArgs),
+    /// Print the report of finished runs again, from their records
+    Report(ReportArgs),
+}
+
+/// Arguments of `profile`.
+#[derive(Debug, Args)]
+#[command(after_help = PROFILE_EXAMPLES)]
+pub struct ProfileArgs {
+    /// Way to ask the server
+    #[arg(long, value_name = "NAME", help = backend_help())]
+    pub backend: String,
+
+    /// Address of the server as HOST:PORT, or `sim` for an embedded, simulated
+    /// one
+    #[arg(value_name = "SERVER_ADDR")]
+    pub address: String,
+
+    /// What is asked of the server.
+    #[command(flatten)]
+    pub work: WorkArgs,
+
+    /// Receive answers in pieces and measure the first token [default: false]
+    #[arg(
+        long = "stream_output", visible_alias = "stream-output", value_name = "BOOL",
+        num_args = 0..=1, default_missing_value = "true",
+        value_parser = BoolishValueParser::new(), action = ArgAction::Set
+    )]
+    pub stream_output: Option<bool>,
+
+    /// How the run goes.
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// How an embedded server behaves.
+    #[command(flatten)]
+    pub sim: SimArgs,
+}
+
+const PROFILE_EXAMPLES: &str = "\
+Examples:
+  pairbench profile --backend api_server 0.0.0.0:23333 ./tokenizer \\
+    ./sharegpt.json --concurrency 64 --num-prompts 2000 --stream_output
+  pairbench profile --backend tis-ensemble sim ./tokenizer ./sharegpt.json \\
+    --num-prompts 100 --sim-first-token-ms 50";
+
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+#[command(after_help = COMPARE_EXAMPLES)]
+pub struct CompareArgs {
+    /// An arm: a way to ask and a server's address, or NAME=sim for an
+    /// embedded, simulated server. Two or more; the first is the one that the
+    /// others are compared to. Names as in `profile --backend`
+    #[arg(long = "backend", value_name = "NAME=ADDR", required = true)]
+    pub backends: Vec<String>,
+
+    /// What is asked of the servers.
+    #[command(flatten)]
+    pub work: WorkArgs,
+
+    /// Receive answers in pieces and measure the first token [default: true]
+    #[arg(
+        long = "stream_output", visible_alias = "stream-output", value_name = "BOOL",
+        num_args = 0..=1, default_missing_value = "true",
+        value_parser = BoolishValueParser::new(), action = ArgAction::Set
+    )]
+    pub stream_output: Option<bool>,
+
+    /// How the run goes.
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// How embedded servers behave.
+    #[command(flatten)]
+    pub sim: SimArgs,
+}
+
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  pairbench compare --backend tis=0.0.0.0:33337 \\
+    --backend api_server=0.0.0.0:23333 ./tokenizer ./sharegpt.json
+  Where does Triton lose time? The same engine, asked in four ways:
+  pairbench compare --backend tis-chatbot=HOST:33337 --backend tis=HOST:33337 \\
+    --backend tis-ensemble=HOST:33337 --backend tis-direct=HOST:33337 \\
+    ./tokenizer ./sharegpt.json --num-prompts 500";
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Requests in flight at once, per server
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub concurrency: u32,
+
+    /// Requests per server, chosen from the bundled conversations
+    #[arg(
+        long = "num-prompts",
+        visible_alias = "num_prompts",
+        value_name = "N",
+        default_value_t = 96
+    )]
+    pub num_prompts: u32,
+
+    /// Seed of the choice
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+
+    /// File that gets the rows
+    #[arg(long, value_name = "FILE", default_value = "./profile_demo.csv")]
+    pub csv: PathBuf,
+
+    /// Folder that gets a folder of raw records per server
+    #[arg(long, value_name = "DIR", default_value = "./pairbench-runs")]
+    pub records: PathBuf,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+#[command(after_help = SERVE_EXAMPLES)]
+pub struct ServeArgs {
+    /// Protocol to speak: any `tis` name serves all Triton models, `api_server`
+    /// serves HTTP
+    #[arg(long, value_name = "NAME")]
+    pub backend: String,
+
+    /// Address to listen on; port 0 takes a free one, which is printed
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
+    pub listen: String,
+
+    /// Tokenizer folder or file; without it every byte of a prompt is a token
+    #[arg(long, value_name = "PATH")]
+    pub tokenizer: Option<PathBuf>,
+
+    /// How the server behaves.
+    #[command(flatten)]
+    pub sim: SimArgs,
+}
+
+const SERVE_EXAMPLES: &str = "\
+Example:
+  pairbench serve --backend api_server --listen 127.0.0.1:23333 &
+  curl http://127.0.0.1:23333/v1/models";
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Folders of raw records; several are set side by side, against the first
+    #[arg(value_name = "DIR", required = true)]
+    pub folders: Vec<PathBuf>,
+
+    /// Append the rows to this file, too [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+}
+
+fn backend_help() -> String {
+    let mut help = String::from("Way to ask the server:\n");
+    for entry in backends::ALL {
+        help.push_str(&format!("  {:<13}{}\n", entry.name, entry.about));
+    }
+    help
+}

@@ -1,0 +1,94 @@
+//! The header of a run's records: its settings, made from the configuration
+//! and from what the probe found.
+
+use backends::{Answer, ServerInfo};
+
+use crate::config::{Arm, Config, Data};
+use crate::plan::Plan;
+use crate::record::{FORMAT, RunHeader};
+use crate::workload::Tokenizer;
+
+/// The header of one arm's run, started at `started_utc`.
+pub(super) fn header(
+    config: &Config,
+    arm: &Arm,
+    info: &ServerInfo,
+    tokenizer: &Tokenizer,
+    plan: &Plan,
+    started_utc: String,
+) -> RunHeader {
+    let work = &config.work;
+    RunHeader {
+        format: FORMAT,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_utc,
+        backend: arm.entry.name.to_owned(),
+        family: arm.entry.family.to_owned(),
+        answer: match arm.entry.answer {
+            Answer::Text => "text".to_owned(),
+            Answer::TokenIds => "token_ids".to_owned(),
+        },
+        address: arm.address.clone(),
+        server: info.server.clone(),
+        model: info.model.clone(),
+        simulated: info.simulated,
+        prompt_mode: work.prompt_mode.name().to_owned(),
+        stream: work.stream,
+        seed: work.seed,
+        concurrency: plan.concurrency,
+        num_prompts: work.num_prompts,
+        warmup: config.run.warmup,
+        workload: plan.digest.clone(),
+        temperature: work.sampling.temperature,
+        top_p: work.sampling.top_p,
+        top_k: work.sampling.top_k,
+        ignore_eos: work.sampling.ignore_eos,
+        dataset: match &work.data {
+            Data::Files { dataset, .. } => dataset.display().to_string(),
+            Data::Bundled => "bundled conversations".to_owned(),
+        },
+        tokenizer: tokenizer.describe(),
+        sampling_style: work.style.to_string(),
+        adds_bos: tokenizer.adds_bos(),
+        max_failed: config.run.max_failed,
+        command: command_line(std::env::args()),
+        cores: std::thread::available_parallelism()
+            .map_or(0, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),
+    }
+}
+
+/// The command line without keys.
+fn command_line(args: impl Iterator<Item = String>) -> Vec<String> {
+    let mut hide_next = false;
+    args.map(|arg| {
+        if std::mem::take(&mut hide_next) {
+            return "***".to_owned();
+        }
+        match arg.split_once('=') {
+            Some((flag, _)) if is_key(flag) => return format!("{flag}=***"),
+            _ => hide_next = is_key(&arg),
+        }
+        arg
+    })
+    .collect()
+}
+
+fn is_key(flag: &str) -> bool {
+    matches!(flag, "--api-key" | "--sim-api-key")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command_line;
+
+    #[test]
+    fn keys_do_not_reach_the_records() {
+        let words =
+            "pairbench profile --api-key sesame --seed 1 --api-key=sesame --sim-api-key sesame x";
+        let line = command_line(words.split(' ').map(str::to_owned)).join(" ");
+        assert_eq!(
+            line,
+            "pairbench profile --api-key *** --seed 1 --api-key=*** --sim-api-key *** x"
+        );
+    }
+}

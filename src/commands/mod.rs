@@ -1,0 +1,83 @@
+//! The verbs, one file each: they walk through the rooms in order and print.
+//! Nothing is computed here.
+
+mod compare;
+mod header;
+mod measure;
+mod profile;
+mod report;
+mod serve;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::cli::{Cli, Command};
+use crate::config::Config;
+
+/// How a command that came to its end leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: the figures count.
+    Valid,
+    /// 1: finished, but the figures do not count.
+    Invalid,
+    /// 2: an error.
+    Error,
+}
+
+impl Exit {
+    fn of(valid: bool) -> Self {
+        if valid { Self::Valid } else { Self::Invalid }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Valid => 0,
+            Exit::Invalid => 1,
+            Exit::Error => 2,
+        })
+    }
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Whatever keeps the command from its end, in a sentence for the user.
+pub fn execute(cli: Cli) -> Result<Exit> {
+    match cli.command {
+        Command::Profile(args) => profile::profile(&Config::of_profile(args)?),
+        Command::Compare(args) => compare::compare(&Config::of_compare(args)?),
+        Command::Demo(args) => compare::compare(&Config::of_demo(args)?),
+        Command::Serve(args) => serve::serve(&args),
+        Command::Report(args) => report::report(&args),
+    }
+}
+
+/// Says on standard error what went wrong.
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place where errors are printed"
+)]
+pub fn complain(error: &anyhow::Error) -> Exit {
+    eprintln!("error: {error:#}");
+    Exit::Error
+}
+
+/// Prints a result.
+///
+/// A reader that has gone (`pairbench ... | head`) is no error: whoever wanted
+/// the rest would still be there.
+fn show(text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Prints advice on standard error.
+#[expect(clippy::print_stderr, reason = "the one place where advice is printed")]
+fn advise(text: &str) {
+    eprintln!("warning: {text}");
+}

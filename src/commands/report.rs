@@ -1,0 +1,34 @@
+//! `pairbench report`: the same pages again, from the records alone.
+
+use anyhow::Result;
+
+use super::compare::side_by_side;
+use super::{Exit, measure, show};
+use crate::cli::ReportArgs;
+use crate::record::{self, Run};
+use crate::{report as pages, stats};
+
+/// Prints the report of one run, or several runs side by side.
+///
+/// # Errors
+/// When a folder is no run folder, or the rows cannot be written.
+pub(super) fn report(args: &ReportArgs) -> Result<Exit> {
+    if let Some(csv) = &args.csv {
+        pages::csv::check(csv)?;
+    }
+    let runs: Vec<Run> = args
+        .folders
+        .iter()
+        .map(|folder| record::load(folder))
+        .collect::<Result<_>>()?;
+    let [run] = runs.as_slice() else {
+        return side_by_side(&runs, args.csv.as_deref());
+    };
+    let summary = stats::summarize(run);
+    let verdict = stats::judge(run, &summary);
+    show(&pages::text::profile(run, &summary, &verdict));
+    if let Some(csv) = &args.csv {
+        measure::append(csv, &[pages::csv::row(run, &summary, &verdict)])?;
+    }
+    Ok(Exit::of(verdict.is_valid()))
+}

@@ -1,0 +1,41 @@
+//! `pairbench serve`: a simulated server until Ctrl-C.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use backends::Clock;
+
+use super::{Exit, show};
+use crate::cli::ServeArgs;
+use crate::config::{SimConfig, find};
+use crate::run::Stop;
+use crate::sim::{self, Embedded};
+use crate::workload::Tokenizer;
+
+/// Serves until told to stop.
+///
+/// # Errors
+/// When the tokenizer cannot be read or the address not be listened on.
+pub(super) fn serve(args: &ServeArgs) -> Result<Exit> {
+    let entry = find(&args.backend)?;
+    let config = SimConfig::of(&args.sim)?;
+    let codec = match &args.tokenizer {
+        Some(path) => sim::codec_of(Arc::new(Tokenizer::load(path)?))?,
+        None => sim::byte_codec(),
+    };
+    let server = Embedded::start(entry, &config, codec, Clock::start(), &args.listen)?;
+    show(&format!(
+        "serving a simulated model as {} on {} until Ctrl-C\n",
+        entry.family, server.address
+    ));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start a thread that waits for Ctrl-C")?;
+    runtime.block_on(async {
+        let stop = Stop::default();
+        stop.listen();
+        stop.wished().await;
+    });
+    Ok(Exit::Valid)
+}

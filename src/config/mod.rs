@@ -1,0 +1,327 @@
+//! What the command line means: checked, completed, and the only source of
+//! settings for the rooms that follow. A configuration that exists is one that
+//! can be tried; nothing here opens a file or a connection.
+
+mod sim;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use backends::{Entry, PromptMode, Sampling, Target};
+
+use crate::cli::{CompareArgs, DemoArgs, ProfileArgs, PromptArg, RunArgs, WorkArgs};
+use crate::workload::SamplingStyle;
+
+pub use sim::SimConfig;
+
+/// Most requests in flight that make sense on one machine; above it the ports
+/// of one address run out.
+const MAX_CONCURRENCY: u32 = 20_000;
+/// Longest wait that a flag may ask for, in seconds: a week.
+const MAX_WAIT_S: f64 = 604_800.0;
+
+/// Everything that `profile`, `compare` and `demo` need to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The arms, the one to compare to first.
+    pub arms: Vec<Arm>,
+    /// What is asked.
+    pub work: Work,
+    /// How the run goes.
+    pub run: RunConfig,
+    /// How embedded servers behave.
+    pub sim: SimConfig,
+}
+
+/// One arm: a way to ask and somebody to ask.
+#[derive(Clone)]
+pub struct Arm {
+    /// The row of the table of backends.
+    pub entry: &'static Entry,
+    /// The address as given; `sim` for an embedded server.
+    pub address: String,
+    /// What the client has to know to ask; the address in it is set when an
+    /// embedded server has one.
+    pub target: Target,
+}
+
+impl Arm {
+    /// The address that stands for an embedded, simulated server.
+    pub const SIM: &'static str = "sim";
+
+    /// Whether the server has to be started here.
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        self.address == Self::SIM
+    }
+}
+
+impl fmt::Debug for Arm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The target holds a key.
+        write!(f, "{}={}", self.entry.name, self.address)
+    }
+}
+
+/// Where the conversations and the tokenizer come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// The user's files.
+    Files {
+        /// Tokenizer folder or file.
+        tokenizer: PathBuf,
+        /// ShareGPT file.
+        dataset: PathBuf,
+    },
+    /// What the binary carries for `demo`.
+    Bundled,
+}
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// Conversations and tokenizer.
+    pub data: Data,
+    /// Requests to send.
+    pub num_prompts: u32,
+    /// Seed of the choice.
+    pub seed: u64,
+    /// Rule of the choice.
+    pub style: SamplingStyle,
+    /// How the server is asked to choose tokens.
+    pub sampling: Sampling,
+    /// Raw text or chat turns.
+    pub prompt_mode: PromptMode,
+    /// Answers in pieces.
+    pub stream: bool,
+}
+
+/// How the run goes.
+#[derive(Clone, Debug)]
+pub struct RunConfig {
+    /// Requests in flight.
+    pub concurrency: u32,
+    /// Warm-up requests per slot.
+    pub warmup: u32,
+    /// Failures up to which a run is valid.
+    pub max_failed: u32,
+    /// Longest wait for the first token, or for a whole answer in one piece.
+    pub first_token_timeout: Duration,
+    /// Longest wait from token to token.
+    pub token_timeout: Duration,
+    /// Threads of the client.
+    pub client_threads: usize,
+    /// File that gets the rows.
+    pub csv: PathBuf,
+    /// Folder that gets the folders of raw records.
+    pub records: PathBuf,
+}
+
+impl Config {
+    /// The configuration of `profile`.
+    ///
+    /// # Errors
+    /// Names the flag that makes no sense, and what it takes.
+    pub fn of_profile(args: ProfileArgs) -> Result<Self> {
+        let entry = find(&args.backend)?;
+        let work = work(&args.work, args.stream_output.unwrap_or(false))?;
+        let arm = arm(entry, &args.address, &args.run, &work)?;
+        let csv = format!("./profile_{}.csv", entry.family);
+        Ok(Self {
+            arms: vec![arm],
+            work,
+            run: run(args.run, &csv)?,
+            sim: SimConfig::of(&args.sim)?,
+        })
+    }
+
+    /// The configuration of `compare`.
+    ///
+    /// # Errors
+    /// Names the flag that makes no sense, and what it takes.
+    pub fn of_compare(args: CompareArgs) -> Result<Self> {
+        let work = work(&args.work, args.stream_output.unwrap_or(true))?;
+        let mut arms = Vec::new();
+        for word in &args.backends {
+            let (name, address) = word.split_once('=').with_context(|| {
+                format!("--backend {word}: give NAME=ADDRESS, such as tis=0.0.0.0:33337 or tis=sim")
+            })?;
+            arms.push(arm(find(name)?, address, &args.run, &work)?);
+        }
+        ensure!(
+            arms.len() >= 2,
+            "compare needs two arms or more: give --backend at least twice, or use profile for one"
+        );
+        Ok(Self {
+            arms,
+            work,
+            run: run(args.run, "./profile_compare.csv")?,
+            sim: SimConfig::of(&args.sim)?,
+        })
+    }
+
+    /// The configuration of `demo`: every text arm and the bare engine, all on
+    /// one kind of simulated engine.
+    ///
+    /// # Errors
+    /// Names the flag that makes no sense, and what it takes.
+    pub fn of_demo(args: DemoArgs) -> Result<Self> {
+        let work = Work {
+            data: Data::Bundled,
+            num_prompts: at_least_one(args.num_prompts, "--num-prompts")?,
+            seed: args.seed,
+            style: SamplingStyle::Lmdeploy01,
+            sampling: Sampling::default(),
+            prompt_mode: PromptMode::Raw,
+            stream: true,
+        };
+        let target = Target {
+            address: String::new(),
+            model: None,
+            api_key: None,
+            prompt_mode: PromptMode::Raw,
+            connect_timeout: Duration::from_secs(10),
+            probe_timeout: PROBE_TIMEOUT,
+        };
+        let arms = backends::ALL.iter().map(|entry| Arm {
+            entry,
+            address: Arm::SIM.to_owned(),
+            target: target.clone(),
+        });
+        Ok(Self {
+            arms: arms.collect(),
+            work,
+            run: RunConfig {
+                concurrency: concurrency(args.concurrency)?,
+                warmup: 1,
+                max_failed: 0,
+                first_token_timeout: Duration::from_secs(30),
+                token_timeout: Duration::from_secs(10),
+                client_threads: cores(),
+                csv: args.csv,
+                records: args.records,
+            },
+            sim: SimConfig::of_demo(),
+        })
+    }
+}
+
+/// Longest wait for an answer that is not timed.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The row of the table of backends that `--backend` names.
+///
+/// # Errors
+/// Lists the names that there are.
+pub fn find(name: &str) -> Result<&'static Entry> {
+    backends::find(name).with_context(|| {
+        let names: Vec<_> = backends::ALL.iter().map(|entry| entry.name).collect();
+        format!("--backend {name}: unknown; use one of {}", names.join(", "))
+    })
+}
+
+fn arm(entry: &'static Entry, address: &str, run: &RunArgs, work: &Work) -> Result<Arm> {
+    ensure!(
+        !address.is_empty(),
+        "--backend {}: the address is empty; give HOST:PORT or sim",
+        entry.name
+    );
+    if work.prompt_mode == PromptMode::Chat && !entry.chat {
+        bail!(
+            "--prompt chat: backend {} sends raw text only, so the other arms would get another \
+             prompt; use --prompt raw, which sends the same text on every arm",
+            entry.name
+        );
+    }
+    Ok(Arm {
+        entry,
+        address: address.to_owned(),
+        target: Target {
+            address: address.to_owned(),
+            model: run.model.clone(),
+            api_key: run.api_key.clone().filter(|key| !key.is_empty()),
+            prompt_mode: work.prompt_mode,
+            connect_timeout: seconds(run.connect_timeout, "--connect-timeout")?,
+            probe_timeout: PROBE_TIMEOUT,
+        },
+    })
+}
+
+fn work(args: &WorkArgs, stream: bool) -> Result<Work> {
+    ensure!(
+        args.temperature.is_finite() && args.temperature > 0.0,
+        "--temperature {}: must be above 0 (for greedy choice use --top_k 1)",
+        args.temperature
+    );
+    ensure!(
+        args.top_p > 0.0 && args.top_p <= 1.0,
+        "--top_p {}: must be above 0 and at most 1",
+        args.top_p
+    );
+    Ok(Work {
+        data: Data::Files {
+            tokenizer: args.tokenizer.clone(),
+            dataset: args.dataset.clone(),
+        },
+        num_prompts: at_least_one(args.num_prompts, "--num-prompts")?,
+        seed: args.seed,
+        style: args.sampling.parse()?,
+        sampling: Sampling {
+            temperature: args.temperature,
+            top_p: args.top_p,
+            top_k: at_least_one(args.top_k, "--top_k")?,
+            ignore_eos: args.ignore_eos,
+        },
+        prompt_mode: match args.prompt {
+            PromptArg::Raw => PromptMode::Raw,
+            PromptArg::Chat => PromptMode::Chat,
+        },
+        stream,
+    })
+}
+
+fn run(args: RunArgs, default_csv: &str) -> Result<RunConfig> {
+    let client_threads = match args.client_threads {
+        Some(threads) => usize::try_from(at_least_one(threads, "--client-threads")?)?,
+        None => cores(),
+    };
+    Ok(RunConfig {
+        concurrency: concurrency(args.concurrency)?,
+        warmup: args.warmup,
+        max_failed: args.max_failed,
+        first_token_timeout: seconds(args.first_token_timeout, "--first-token-timeout")?,
+        token_timeout: seconds(args.token_timeout, "--token-timeout")?,
+        client_threads,
+        csv: args.csv.unwrap_or_else(|| default_csv.into()),
+        records: args.records,
+    })
+}
+
+fn concurrency(value: u32) -> Result<u32> {
+    ensure!(
+        (1..=MAX_CONCURRENCY).contains(&value),
+        "--concurrency {value}: must be from 1 to {MAX_CONCURRENCY}"
+    );
+    Ok(value)
+}
+
+fn at_least_one(value: u32, flag: &str) -> Result<u32> {
+    ensure!(value >= 1, "{flag} {value}: must be 1 or more");
+    Ok(value)
+}
+
+fn seconds(value: f64, flag: &str) -> Result<Duration> {
+    ensure!(
+        value.is_finite() && value > 0.0 && value <= MAX_WAIT_S,
+        "{flag} {value}: must be above 0 seconds and at most {MAX_WAIT_S} (a week)"
+    );
+    Ok(Duration::from_secs_f64(value))
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

@@ -1,0 +1,303 @@
+//! The run folder on disk: written by a thread of its own while the run goes,
+//! read back whole.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, TryRecvError};
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{FORMAT, Record, Recount, Run, RunEnd, RunHeader};
+
+const HEADER: &str = "run.json";
+const REQUESTS: &str = "requests.jsonl";
+const RECOUNT: &str = "recount.json";
+const END: &str = "end.json";
+
+/// Makes a new folder below `parent`, named `name`, or `name-2` and so on if
+/// that is taken: nothing older is touched.
+///
+/// # Errors
+/// When the folder cannot be made.
+pub fn create_folder(parent: &Path, name: &str) -> Result<PathBuf> {
+    fs::create_dir_all(parent).with_context(|| {
+        format!(
+            "cannot make the folder {} for raw records; choose another with --records",
+            parent.display()
+        )
+    })?;
+    for attempt in 1_u32.. {
+        let folder = match attempt {
+            1 => parent.join(name),
+            _ => parent.join(format!("{name}-{attempt}")),
+        };
+        match fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!(
+                        "cannot make the folder {}; choose another with --records",
+                        folder.display()
+                    )
+                });
+            }
+        }
+    }
+    bail!("no free folder name below {}", parent.display())
+}
+
+/// Writes records while the run goes, on a thread of its own, so that no slot
+/// waits for a disk.
+#[derive(Debug)]
+pub struct Recorder {
+    folder: PathBuf,
+    sender: mpsc::Sender<Record>,
+    writer: JoinHandle<Result<()>>,
+}
+
+impl Recorder {
+    /// Writes the header into `folder` and opens the list of requests.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn create(folder: &Path, header: &RunHeader) -> Result<Self> {
+        write_json(&folder.join(HEADER), header)?;
+        let path = folder.join(REQUESTS);
+        let file =
+            File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let (sender, receiver) = mpsc::channel();
+        let writer = std::thread::Builder::new()
+            .name("pb-recorder".to_owned())
+            .spawn(move || write_records(file, &path, &receiver))
+            .context("cannot start the thread that writes records")?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            sender,
+            writer,
+        })
+    }
+
+    /// A door for one slot; cheap to clone.
+    #[must_use]
+    pub fn door(&self) -> mpsc::Sender<Record> {
+        self.sender.clone()
+    }
+
+    /// Waits until all records are on disk, then writes the end. All doors
+    /// have to be dropped by then.
+    ///
+    /// # Errors
+    /// When a record or the end could not be written.
+    pub fn finish(self, end: &RunEnd) -> Result<()> {
+        drop(self.sender);
+        match self.writer.join() {
+            Ok(written) => written?,
+            Err(_) => bail!(
+                "the thread that writes records to {} panicked",
+                self.folder.display()
+            ),
+        }
+        write_json(&self.folder.join(END), end)
+    }
+}
+
+/// Flushes whenever the queue is empty, so that what has finished is on disk at
+/// once unless the disk is slower than the run.
+fn write_records(file: File, path: &Path, records: &mpsc::Receiver<Record>) -> Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 16, file);
+    let failed = || format!("cannot write {}", path.display());
+    loop {
+        let record = match records.try_recv() {
+            Ok(record) => record,
+            Err(TryRecvError::Disconnected) => break,
+            Err(TryRecvError::Empty) => {
+                out.flush().with_context(failed)?;
+                match records.recv() {
+                    Ok(record) => record,
+                    Err(_) => break,
+                }
+            }
+        };
+        serde_json::to_writer(&mut out, &record).with_context(failed)?;
+        out.write_all(b"\n").with_context(failed)?;
+    }
+    out.flush().with_context(failed)
+}
+
+/// Keeps the counts of the answers' texts beside the records.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn save_recount(folder: &Path, recount: &Recount) -> Result<()> {
+    write_json(&folder.join(RECOUNT), recount)
+}
+
+/// Reads a run back. What a killed run left is read as far as it goes.
+///
+/// # Errors
+/// When the folder is no run folder, or of another format.
+pub fn load(folder: &Path) -> Result<Run> {
+    let header_path = folder.join(HEADER);
+    if !header_path.is_file() {
+        bail!(
+            "{} is no run folder: it has no {HEADER}; give a folder that `profile` or `compare` named in its output",
+            folder.display()
+        );
+    }
+    let header: RunHeader = read_json(&header_path)?;
+    if header.format != FORMAT {
+        bail!(
+            "{} was written in format {}, this pairbench reads format {FORMAT}; use pairbench {}",
+            folder.display(),
+            header.format,
+            header.tool_version
+        );
+    }
+    let (mut records, broken_lines) = read_records(&folder.join(REQUESTS))?;
+    records.sort_by_key(|record| record.index);
+    Ok(Run {
+        header,
+        records,
+        recount: read_optional(&folder.join(RECOUNT))?.unwrap_or_default(),
+        end: read_optional(&folder.join(END))?,
+        broken_lines,
+    })
+}
+
+fn read_records(path: &Path) -> Result<(Vec<Record>, u32)> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut records = Vec::new();
+    let mut broken_lines = 0;
+    for line in BufReader::new(file).split(b'\n') {
+        let line = line.with_context(|| format!("cannot read {}", path.display()))?;
+        match serde_json::from_slice(&line) {
+            Ok(record) => records.push(record),
+            Err(_) => broken_lines += 1,
+        }
+    }
+    Ok((records, broken_lines))
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
+}
+
+fn read_optional<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    if path.is_file() {
+        read_json(path).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+/// Writes whole or not at all: into a temporary file beside the target, then
+/// renamed over it.
+fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    let failed = || format!("cannot write {}", path.display());
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(parent).with_context(failed)?;
+    serde_json::to_writer_pretty(&mut file, value).with_context(failed)?;
+    file.write_all(b"\n").with_context(failed)?;
+    file.persist(path).with_context(failed)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::io::Write;
+
+    use super::super::{Mark, Record, Recount, RunEnd, RunHeader};
+    use super::{FORMAT, Recorder, create_folder, load, save_recount};
+
+    fn header() -> RunHeader {
+        RunHeader {
+            format: FORMAT,
+            backend: "tis".to_owned(),
+            ..RunHeader::default()
+        }
+    }
+
+    fn record(index: u32) -> Record {
+        Record {
+            index,
+            outcome: "ok".to_owned(),
+            text: "é\n".to_owned(),
+            marks: vec![Mark {
+                at_ns: 7,
+                tokens: 2,
+            }],
+            ..Record::default()
+        }
+    }
+
+    #[test]
+    fn what_is_written_comes_back_in_the_order_of_the_plan() {
+        let parent = tempfile::tempdir().expect("temporary folder");
+        let folder = create_folder(parent.path(), "run").expect("folder");
+        let recorder = Recorder::create(&folder, &header()).expect("writable");
+        for index in [1, 0] {
+            recorder.door().send(record(index)).expect("open");
+        }
+        let end = RunEnd {
+            span_ns: 5,
+            ..RunEnd::default()
+        };
+        recorder.finish(&end).expect("written");
+        let recount = Recount {
+            answers: vec![(0, 2, 1)],
+        };
+        save_recount(&folder, &recount).expect("written");
+        let run = load(&folder).expect("readable");
+        assert_eq!(run.header, header());
+        assert_eq!(run.records, [record(0), record(1)]);
+        assert_eq!(
+            (run.recount, run.end, run.broken_lines),
+            (recount, Some(end), 0)
+        );
+    }
+
+    #[test]
+    fn half_a_line_costs_only_itself() {
+        let parent = tempfile::tempdir().expect("temporary folder");
+        let recorder = Recorder::create(parent.path(), &header()).expect("writable");
+        recorder.door().send(record(0)).expect("open");
+        recorder.finish(&RunEnd::default()).expect("written");
+        std::fs::remove_file(parent.path().join("end.json")).expect("there");
+        let mut file = OpenOptions::new()
+            .append(true)
+            .open(parent.path().join("requests.jsonl"))
+            .expect("there");
+        file.write_all(b"{\"index\":1,\"sl").expect("writable");
+        let run = load(parent.path()).expect("readable");
+        assert_eq!((run.records.len(), run.broken_lines, run.end), (1, 1, None));
+    }
+
+    #[test]
+    fn an_older_folder_is_left_alone() {
+        let parent = tempfile::tempdir().expect("temporary folder");
+        let first = create_folder(parent.path(), "run").expect("folder");
+        let second = create_folder(parent.path(), "run").expect("folder");
+        assert!(first.ends_with("run") && second.ends_with("run-2"));
+    }
+
+    #[test]
+    fn a_stranger_is_refused_in_words() {
+        let parent = tempfile::tempdir().expect("temporary folder");
+        let error = load(parent.path()).expect_err("empty").to_string();
+        assert!(error.contains("no run folder"), "{error}");
+        let other = RunHeader {
+            format: 99,
+            ..header()
+        };
+        drop(Recorder::create(parent.path(), &other).expect("writable"));
+        let error = load(parent.path()).expect_err("other format").to_string();
+        assert!(error.contains("format 99"), "{error}");
+    }
+}

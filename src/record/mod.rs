@@ -1,0 +1,228 @@
+//! The narrow waist of the house: what a run leaves behind. One folder per
+//! run, written as the run goes, from which every figure and report can be
+//! made again without a server. Knows files and integers; no backend, no
+//! flag, no metric, no clock.
+//!
+//! A folder holds `run.json` ([`RunHeader`]), `requests.jsonl` (one
+//! [`Record`] a line, in order of completion), `recount.json` ([`Recount`])
+//! and, when the run came to its end, `end.json` ([`RunEnd`]).
+
+mod files;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use files::{Recorder, create_folder, load, save_recount};
+
+/// Version of the files' layout. A folder with another number is refused.
+pub const FORMAT: u32 = 1;
+
+/// What was run: everything needed to repeat it and to judge whether it may
+/// be compared.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunHeader {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Version of pairbench.
+    pub tool_version: String,
+    /// When the run began, UTC, RFC 3339.
+    pub started_utc: String,
+    /// Backend, by its name in the table of backends.
+    pub backend: String,
+    /// `tis` or `api_server`.
+    pub family: String,
+    /// The arm delivers `text` or `token_ids`.
+    pub answer: String,
+    /// Address as given.
+    pub address: String,
+    /// Product and version as the server says.
+    pub server: String,
+    /// The model that was asked.
+    pub model: String,
+    /// The server is pairbench's own simulation.
+    pub simulated: bool,
+    /// `raw` or `chat`.
+    pub prompt_mode: String,
+    /// Whether answers came in pieces.
+    pub stream: bool,
+    /// Seed of the sampling.
+    pub seed: u64,
+    /// Requests in flight (closed loop).
+    pub concurrency: u32,
+    /// Requests planned.
+    pub num_prompts: u32,
+    /// Warm-up requests per slot, not recorded.
+    pub warmup: u32,
+    /// Digest of the workload; equal digests are equal work.
+    pub workload: String,
+    /// Softmax temperature.
+    pub temperature: f32,
+    /// Nucleus mass.
+    pub top_p: f32,
+    /// Candidates kept.
+    pub top_k: u32,
+    /// Whether the end of sequence was to be ignored.
+    pub ignore_eos: bool,
+    /// The dataset, as given.
+    pub dataset: String,
+    /// The tokenizer, as it describes itself.
+    pub tokenizer: String,
+    /// Rule by which the prompts were chosen.
+    pub sampling_style: String,
+    /// The tokenizer adds a begin-of-sequence token: servers may count one
+    /// token per prompt more than the plan.
+    pub adds_bos: bool,
+    /// Failed requests up to which the run stays valid.
+    pub max_failed: u32,
+    /// The command line, keys left out.
+    pub command: Vec<String>,
+    /// Processor cores of the client's machine.
+    pub cores: u32,
+}
+
+/// The moment at which the client held a piece of the answer, and the new
+/// tokens in it (0: text whose token number the wire does not tell). Written
+/// as a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u64, u32)", into = "(u64, u32)")]
+pub struct Mark {
+    /// Nanoseconds on the run's clock.
+    pub at_ns: u64,
+    /// New tokens.
+    pub tokens: u32,
+}
+
+impl From<(u64, u32)> for Mark {
+    fn from((at_ns, tokens): (u64, u32)) -> Self {
+        Self { at_ns, tokens }
+    }
+}
+
+impl From<Mark> for (u64, u32) {
+    fn from(mark: Mark) -> Self {
+        (mark.at_ns, mark.tokens)
+    }
+}
+
+/// A named, timed part of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HopRecord {
+    /// Times it was entered.
+    pub calls: u32,
+    /// Time inside it over the whole request.
+    pub total_ns: u64,
+    /// Its part of the first-token latency; over all hops, with
+    /// [`Record::other_until_first_ns`], the parts add up to it.
+    pub until_first_ns: u64,
+}
+
+/// One request: what was asked, what came, when. All times in nanoseconds on
+/// the run's clock.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Place in the plan, from 0.
+    pub index: u32,
+    /// The slot that sent it.
+    pub slot: u32,
+    /// Prompt tokens as the sampling counts them (no begin-of-sequence).
+    pub prompt_tokens: u32,
+    /// Tokens asked for.
+    pub requested_tokens: u32,
+    /// When the schedule meant it to start (closed loop: its slot was free).
+    pub scheduled_ns: u64,
+    /// When the backend was called.
+    pub issued_ns: u64,
+    /// First message of any kind.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first_event_ns: Option<u64>,
+    /// When the answer ended or the failure was seen.
+    pub end_ns: u64,
+    /// `ok`, or the kind of failure.
+    pub outcome: String,
+    /// The failure in words.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+    /// Why the server ended the answer: `length`, `stop`, `unstated`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ending: Option<String>,
+    /// The server's own count of the prompt's tokens.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub server_prompt_tokens: Option<u32>,
+    /// Generated tokens as the wire tells them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub completion_tokens: Option<u32>,
+    /// Where `completion_tokens` comes from: `ids` or `usage`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub token_source: Option<String>,
+    /// The pieces in order of arrival.
+    pub marks: Vec<Mark>,
+    /// When the engine's tokens arrived, where the client chains the models.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub engine_marks: Vec<Mark>,
+    /// Hops that were entered, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub hops: BTreeMap<String, HopRecord>,
+    /// The way to the first token that lay in no hop: the client itself.
+    #[serde(default)]
+    pub other_until_first_ns: u64,
+    /// The answer's text.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub text: String,
+    /// Bytes of `text` that the first mark brought.
+    #[serde(default)]
+    pub first_text_bytes: usize,
+}
+
+impl Record {
+    /// Whether the request came to a good end.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.outcome == "ok"
+    }
+}
+
+/// Tokens of the answers' texts, counted after the run with the tokenizer of
+/// the workload. By [`Record::index`]: tokens of the whole text, tokens of the
+/// first piece.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recount {
+    /// Index, tokens of the whole text, tokens of the first piece.
+    pub answers: Vec<(u32, u32, u32)>,
+}
+
+/// What is only known at the end of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunEnd {
+    /// The user stopped the run before its plan was done.
+    pub interrupted: bool,
+    /// The run's span on its own clock, start of the first request to the end
+    /// of the last, failures included.
+    pub span_ns: u64,
+    /// Processor time of the client's threads over the run; absent where the
+    /// system does not tell.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub client_cpu_ns: Option<u64>,
+    /// Processor time of the busiest of these threads.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub busiest_thread_cpu_ns: Option<u64>,
+    /// The server's own counters over the run: value after minus value before.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub server_counters: BTreeMap<String, f64>,
+}
+
+/// A run as read back from its folder.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Run {
+    /// What was run.
+    pub header: RunHeader,
+    /// The requests that came to an end, in the order of the plan.
+    pub records: Vec<Record>,
+    /// Counts of the answers' texts; empty if the run died before them.
+    pub recount: Recount,
+    /// `None`: the run died before its end.
+    pub end: Option<RunEnd>,
+    /// Lines of `requests.jsonl` that could not be read (a run that was
+    /// killed may leave half a line at its end).
+    pub broken_lines: u32,
+}

@@ -1,0 +1,272 @@
+//! The report for people: the verdict first, then what was run, then the
+//! figures. Names every unit, says `-` for what was not measured, and says so
+//! when the engine was simulated.
+
+use super::format::{line, wrap};
+use super::{profile as one, side_by_side};
+use crate::record::{Run, RunHeader};
+use crate::stats::words::{counted, grouped, one_line};
+use crate::stats::{Arm, Summary, Verdict};
+
+/// One run. Ends with a line feed; where the records lie is the caller's to
+/// say.
+#[must_use]
+pub fn profile(run: &Run, summary: &Summary, verdict: &Verdict) -> String {
+    let mut out = String::new();
+    judgement(&mut out, verdict, &[]);
+    if run.header.simulated {
+        out.push_str("\nthe engine is simulated: these figures say nothing about a real server\n");
+    }
+    one::render(&mut out, run, summary);
+    out
+}
+
+/// Several runs side by side, each against the first. Ends with a line feed.
+#[must_use]
+pub fn compare(arms: &[Arm<'_>], verdict: &Verdict) -> String {
+    let names = crate::stats::labels(arms);
+    let mut out = String::new();
+    judgement(&mut out, verdict, &names);
+    simulated(&mut out, arms, &names);
+    side_by_side::render(&mut out, arms, &names);
+    out
+}
+
+fn judgement(out: &mut String, verdict: &Verdict, names: &[String]) {
+    if verdict.is_valid() {
+        out.push_str("VALID\n");
+        return;
+    }
+    let count = u64::try_from(verdict.reasons.len()).unwrap_or(u64::MAX);
+    out.push_str(&format!(
+        "INVALID: {}\n",
+        counted(count, "reason", "reasons")
+    ));
+    for (place, reason) in (1..).zip(&verdict.reasons) {
+        let arm = reason.arm.and_then(|arm| names.get(arm));
+        let about = arm.map_or(String::new(), |name| format!("{name}: "));
+        let rule = match reason.rule {
+            0 => String::new(),
+            rule => format!(" (rule {rule})"),
+        };
+        wrap(
+            out,
+            &format!("{place:>3}. "),
+            &format!("{about}{}{rule}", reason.text),
+        );
+        wrap(out, "     cure: ", &reason.cure);
+    }
+}
+
+fn simulated(out: &mut String, arms: &[Arm<'_>], names: &[String]) {
+    let which: Vec<&str> = arms
+        .iter()
+        .zip(names)
+        .filter(|(arm, _)| arm.run.header.simulated)
+        .map(|(_, name)| name.as_str())
+        .collect();
+    if which.is_empty() {
+        return;
+    }
+    out.push('\n');
+    if which.len() == arms.len() {
+        out.push_str("the engine is simulated: these figures say nothing about a real server\n");
+    } else {
+        let text = format!(
+            "the engine of {} is simulated: those figures say nothing about a real server",
+            which.join(", ")
+        );
+        wrap(out, "", &text);
+    }
+}
+
+/// Foreign words on one line; `-` for none.
+pub(super) fn foreign(text: &str) -> String {
+    match one_line(text, 72) {
+        empty if empty.is_empty() => "-".to_owned(),
+        words => words,
+    }
+}
+
+/// `triton 2.51.0 at 127.0.0.1:33337, model turbomind`.
+pub(super) fn server(header: &RunHeader) -> String {
+    format!(
+        "{} at {}, model {}",
+        foreign(&header.server),
+        foreign(&header.address),
+        foreign(&header.model)
+    )
+}
+
+/// The lines that say what was asked. `of` turns a property of a run into
+/// words; side by side, it names the arms that differ.
+pub(super) fn asked(out: &mut String, of: &dyn Fn(fn(&RunHeader) -> String) -> String) {
+    line(out, "workload", &of(workload));
+    line(out, "tokenizer", &of(|header| foreign(&header.tokenizer)));
+    line(out, "sampling", &of(sampling));
+    line(out, "load", &of(load));
+    line(out, "client", &of(client));
+}
+
+fn workload(header: &RunHeader) -> String {
+    format!(
+        "{}: {} from {} (seed {}, style {}), {} text",
+        foreign(&header.workload),
+        counted(u64::from(header.num_prompts), "prompt", "prompts"),
+        foreign(&header.dataset),
+        header.seed,
+        foreign(&header.sampling_style),
+        foreign(&header.prompt_mode)
+    )
+}
+
+fn sampling(header: &RunHeader) -> String {
+    let end = if header.ignore_eos {
+        "ignored"
+    } else {
+        "ends the answer"
+    };
+    format!(
+        "top_k {}, top_p {}, temperature {}, end of sequence {end}",
+        header.top_k, header.top_p, header.temperature
+    )
+}
+
+fn load(header: &RunHeader) -> String {
+    let answers = if header.stream {
+        "streaming"
+    } else {
+        "whole answers"
+    };
+    format!(
+        "closed loop, concurrency {}, {answers}, warm-up {} per slot",
+        grouped(u64::from(header.concurrency)),
+        counted(u64::from(header.warmup), "request", "requests")
+    )
+}
+
+fn client(header: &RunHeader) -> String {
+    format!(
+        "pairbench {} on {}",
+        foreign(&header.tool_version),
+        counted(u64::from(header.cores), "core", "cores")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::{compare, profile};
+    use crate::record::Run;
+    use crate::stats::{Arm, Summary, judge, judge_together, summarize};
+
+    fn of_one(run: &Run) -> String {
+        let summary = summarize(run);
+        profile(run, &summary, &judge(run, &summary))
+    }
+
+    fn of_all(runs: &[Run]) -> String {
+        let summaries: Vec<Summary> = runs.iter().map(summarize).collect();
+        let arms: Vec<Arm<'_>> = runs
+            .iter()
+            .zip(&summaries)
+            .map(|(run, summary)| Arm { run, summary })
+            .collect();
+        compare(&arms, &judge_together(&arms))
+    }
+
+    /// Compares with a page under `testdata`. To accept a change, run the
+    /// tests with `PAIRBENCH_ACCEPT=1` and read what git shows.
+    fn golden(name: &str, found: &str) {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("src/report/testdata")
+            .join(name);
+        if std::env::var_os("PAIRBENCH_ACCEPT").is_some() {
+            std::fs::write(&path, found).expect("writable");
+        }
+        let expected = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == expected, "{name} has changed:\n{found}");
+    }
+
+    fn sane(page: &str) {
+        assert!(!page.contains("NaN") && !page.contains("inf"), "{page}");
+        for line in page.lines() {
+            assert!(line.chars().count() <= 100, "too wide: {line}");
+            assert_eq!(line.trim_end(), line, "blanks at the end");
+        }
+        assert!(page.ends_with('\n') && !page.ends_with("\n\n"));
+    }
+
+    #[test]
+    fn pages_look_as_they_should() {
+        let arms = samples::arms();
+        let pages = [
+            ("profile_valid.txt", of_one(&arms[1])),
+            ("profile_invalid.txt", of_one(&samples::troubled())),
+            ("profile_whole.txt", of_one(&samples::whole())),
+            ("profile_nothing.txt", of_one(&samples::nothing())),
+            ("compare_valid.txt", of_all(&arms)),
+            (
+                "compare_invalid.txt",
+                of_all(&[arms[1].clone(), samples::troubled()]),
+            ),
+        ];
+        for (name, page) in &pages {
+            sane(page);
+            golden(name, page);
+        }
+    }
+
+    #[test]
+    fn the_verdict_comes_first_and_the_simulation_is_named() {
+        let mut arms = samples::arms();
+        assert!(of_one(&arms[0]).starts_with("VALID\n"));
+        assert!(of_one(&samples::troubled()).starts_with("INVALID: "));
+        let all = of_all(&arms);
+        assert!(
+            all.starts_with("VALID\n") && all.contains("the engine is simulated"),
+            "{all}"
+        );
+        arms[0].header.simulated = false;
+        assert!(!of_one(&arms[0]).contains("simulated"));
+        let some = of_all(&arms[..2]);
+        assert!(some.contains("the engine of tis is simulated"), "{some}");
+    }
+
+    #[test]
+    fn figures_are_on_the_page() {
+        let run = &samples::arms()[1];
+        let summary = summarize(run);
+        let page = of_one(run);
+        for figure in [
+            summary.output_tokens_per_s,
+            summary.requests_per_s,
+            summary.latencies.ftl.map(|of| of.p99 / 1e6),
+            summary.latencies.tpot.map(|of| of.mean / 1e6),
+            summary.latencies.e2e.map(|of| of.max / 1e6),
+            summary.way.hops.first().map(|hop| hop.until_first_ns / 1e6),
+        ] {
+            let shown = super::super::format::number(figure, 2);
+            assert!(
+                shown != "-" && page.contains(&shown),
+                "{shown} is not in\n{page}"
+            );
+        }
+    }
+
+    #[test]
+    fn foreign_words_cannot_break_a_page() {
+        let mut run = samples::arms()[0].clone();
+        run.header.server = "evil\u{1b}[2J\nserver".to_owned();
+        run.header.model = "m".repeat(5_000);
+        run.header.backend = "x\ny".repeat(50);
+        for page in [of_one(&run), of_all(&[run.clone(), run])] {
+            assert!(
+                page.contains("evil [2J server") && !page.contains('\u{1b}'),
+                "{page}"
+            );
+            sane(&page);
+        }
+        assert!(of_all(&[]).starts_with("VALID"), "no arm, no panic");
+    }
+}

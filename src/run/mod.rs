@@ -1,0 +1,22 @@
+//! Does the plan: sends each request when it is due, keeps what came, and
+//! stops when told to. The only room with tasks, sleeps and the date. Knows
+//! backends only by their trait, computes no metric.
+
+mod cpu;
+mod progress;
+mod runner;
+mod slot;
+mod stop;
+#[cfg(test)]
+mod tests;
+mod wall;
+
+pub use progress::{Progress, Show};
+pub use runner::Runner;
+pub use slot::Limits;
+pub use stop::Stop;
+pub use wall::Wall;
+
+/// Name of the client's threads: what the processor time of the client is
+/// told by, apart from embedded servers and everything else in the process.
+pub const CLIENT_THREAD: &str = "pb-client";

@@ -1,0 +1,33 @@
+//! What the records say: figures, and whether they count. Pure: integers of a
+//! run in, numbers and sentences out. Knows [`crate::record`] and nothing
+//! else: no backend, no flag, no file, no clock. Subtracts no overhead, spreads
+//! no tokens over time and assumes no count that nobody counted.
+
+mod client;
+mod distribution;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod metric;
+mod summary;
+#[cfg(test)]
+mod summary_properties;
+#[cfg(test)]
+mod summary_tests;
+mod together;
+#[cfg(test)]
+mod together_tests;
+mod tokens;
+mod verdict;
+#[cfg(test)]
+mod verdict_tests;
+mod way;
+pub(crate) mod words;
+
+pub use client::Client;
+pub use distribution::Distribution;
+pub use metric::{Metric, ratio};
+pub use summary::{Counts, Latencies, Summary, summarize};
+pub use together::{Arm, judge_together, labels};
+pub use tokens::{Messages, ServerPrompts, TextCheck, TokenSource, Tokens};
+pub use verdict::{Reason, Verdict, judge};
+pub use way::{HopMean, Way};

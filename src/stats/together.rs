@@ -1,0 +1,252 @@
+//! Whether runs may be set side by side: each by itself, and whether all of
+//! them did the same work.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::summary::Summary;
+use super::tokens;
+use super::verdict::{Reason, Verdict, above_one_percent, judge, reason};
+use super::words::{counted, grouped, one_line, percent_off};
+use crate::record::{Record, Run, RunHeader};
+
+/// One side of a comparison.
+#[derive(Clone, Copy, Debug)]
+pub struct Arm<'a> {
+    /// Its run.
+    pub run: &'a Run,
+    /// The run's figures.
+    pub summary: &'a Summary,
+}
+
+/// What each arm is called: its backend; where two have the same, with their
+/// numbers.
+#[must_use]
+pub fn labels(arms: &[Arm<'_>]) -> Vec<String> {
+    let mut total: HashMap<&str, usize> = HashMap::new();
+    for arm in arms {
+        *total.entry(&arm.run.header.backend).or_default() += 1;
+    }
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    arms.iter()
+        .map(|arm| {
+            let name = arm.run.header.backend.as_str();
+            let number = seen.entry(name).or_default();
+            *number += 1;
+            match total.get(name) {
+                Some(2..) => format!("{} ({number})", one_line(name, 20)),
+                _ => one_line(name, 20),
+            }
+        })
+        .collect()
+}
+
+/// Judges every arm by itself and all of them together. One arm is judged as
+/// by [`judge`].
+#[must_use]
+pub fn judge_together(arms: &[Arm<'_>]) -> Verdict {
+    let mut reasons: Vec<Reason> = Vec::new();
+    if arms.len() > 1 {
+        let names = labels(arms);
+        let joint = [
+            same(
+                arms,
+                &names,
+                "workload_differs",
+                "workload digests",
+                |header| header.workload.clone(),
+            ),
+            same(
+                arms,
+                &names,
+                "prompt_mode_differs",
+                "prompt modes",
+                |header| header.prompt_mode.clone(),
+            ),
+            same(
+                arms,
+                &names,
+                "stream_differs",
+                "ways of answering",
+                |header| stream_words(header.stream).to_owned(),
+            ),
+            prompt_tokens(arms, &names),
+            generated_tokens(arms, &names),
+        ];
+        reasons.extend(joint.into_iter().flatten());
+    }
+    for (place, arm) in arms.iter().enumerate() {
+        let own = judge(arm.run, arm.summary).reasons;
+        reasons.extend(own.into_iter().map(|reason| Reason {
+            arm: (arms.len() > 1).then_some(place),
+            ..reason
+        }));
+    }
+    // Stable: within a rule the joint objections come first, then the arms in order.
+    reasons.sort_by_key(|reason| reason.rule);
+    Verdict { reasons }
+}
+
+fn stream_words(stream: bool) -> &'static str {
+    if stream { "streaming" } else { "whole answers" }
+}
+
+/// Rule 1: a property of the plan that all arms must share.
+fn same(
+    arms: &[Arm<'_>],
+    names: &[String],
+    code: &'static str,
+    what: &str,
+    property: fn(&RunHeader) -> String,
+) -> Option<Reason> {
+    let mut by_value: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (arm, name) in arms.iter().zip(names) {
+        by_value
+            .entry(property(&arm.run.header))
+            .or_default()
+            .push(name);
+    }
+    if by_value.len() < 2 {
+        return None;
+    }
+    let list: Vec<String> = by_value
+        .iter()
+        .map(|(value, names)| format!("{} ({})", one_line(value, 40), names.join(", ")))
+        .collect();
+    Some(reason(
+        1,
+        code,
+        format!(
+            "the arms did not get the same work: {what} differ: {}",
+            list.join(", ")
+        ),
+        "run all arms with one `compare`, or with the same dataset, tokenizer, seed, sampling and \
+         prompt flags",
+    ))
+}
+
+/// Tokens by index of the request.
+type Counts = HashMap<u32, u64>;
+
+/// Rule 1: the servers count the same prompts alike.
+fn prompt_tokens(arms: &[Arm<'_>], names: &[String]) -> Option<Reason> {
+    let counts: Vec<Counts> = arms.iter().map(|arm| prompt_counts(arm.run)).collect();
+    let gap = widest_gap(&counts)?;
+    Some(reason(
+        1,
+        "prompt_tokens_differ",
+        format!(
+            "the servers count the same prompts differently: {}; usually a chat template on one \
+             side, or another tokenizer",
+            gap.words(names)
+        ),
+        "make both sides take the text as it is: --prompt raw, no chat template in the server, the \
+         same tokenizer files",
+    ))
+}
+
+/// The server's counts. An arm that sends token ids has sent what it has sent,
+/// whatever the server says.
+fn prompt_counts(run: &Run) -> Counts {
+    let as_sent = run.header.answer == "token_ids";
+    let begin = u64::from(run.header.adds_bos);
+    let count = |record: &Record| {
+        if as_sent {
+            Some(u64::from(record.prompt_tokens) + begin)
+        } else {
+            record.server_prompt_tokens.map(u64::from)
+        }
+    };
+    run.records
+        .iter()
+        .filter(|record| record.is_ok())
+        .filter_map(|record| Some((record.index, count(record)?)))
+        .collect()
+}
+
+/// Rule 2: the arms generated the same amount.
+fn generated_tokens(arms: &[Arm<'_>], names: &[String]) -> Option<Reason> {
+    let counts: Vec<Counts> = arms.iter().map(|arm| generated_counts(arm.run)).collect();
+    let gap = widest_gap(&counts)?;
+    Some(reason(
+        2,
+        "generated_tokens_differ",
+        format!(
+            "the arms did not generate the same amount: {}",
+            gap.words(names)
+        ),
+        "make all servers honour ignore_eos and give them the same session length; where a count \
+         comes from the text, prefer a server that reports usage",
+    ))
+}
+
+fn generated_counts(run: &Run) -> Counts {
+    let recounts = tokens::recounts(run);
+    run.records
+        .iter()
+        .filter(|record| record.is_ok())
+        .filter_map(|record| {
+            let (generated, _) = tokens::count(record, &recounts).generated?;
+            Some((record.index, generated))
+        })
+        .collect()
+}
+
+/// Two arms and their totals over the requests that both of them counted.
+struct Gap {
+    requests: u64,
+    less: (usize, u64),
+    more: (usize, u64),
+}
+
+impl Gap {
+    fn words(&self, names: &[String]) -> String {
+        let name = |place: usize| names.get(place).map_or("", String::as_str);
+        format!(
+            "{} {} tokens, {} {} ({}) over the same {}",
+            name(self.less.0),
+            grouped(self.less.1),
+            name(self.more.0),
+            grouped(self.more.1),
+            percent_off(self.more.1, self.less.1),
+            counted(self.requests, "request", "requests")
+        )
+    }
+
+    fn share(&self) -> f64 {
+        self.more.1 as f64 / self.less.1.max(1) as f64
+    }
+}
+
+/// The pair of arms that are furthest apart, if that is more than 1 % of the
+/// smaller total. Pairs are compared over the requests that both have, so that
+/// a request that failed on one side is no difference in length.
+fn widest_gap(counts: &[Counts]) -> Option<Gap> {
+    let mut widest: Option<Gap> = None;
+    for (one, one_counts) in counts.iter().enumerate() {
+        for (other, other_counts) in counts.iter().enumerate().skip(one + 1) {
+            let (mut requests, mut one_total, mut other_total) = (0, 0, 0);
+            for (index, tokens) in one_counts {
+                if let Some(others) = other_counts.get(index) {
+                    requests += 1;
+                    one_total += tokens;
+                    other_total += others;
+                }
+            }
+            let mut pair = [(one, one_total), (other, other_total)];
+            pair.sort_by_key(|(_, total)| *total);
+            let [less, more] = pair;
+            let gap = Gap {
+                requests,
+                less,
+                more,
+            };
+            let wider = widest
+                .as_ref()
+                .is_none_or(|known| gap.share() > known.share());
+            if above_one_percent(more.1 - less.1, less.1) && wider {
+                widest = Some(gap);
+            }
+        }
+    }
+    widest
+}

@@ -1,0 +1,374 @@
+//! Whether the figures of one run count. Rules 1 to 5 of the page "What is
+//! measured", as far as one run can know them; rule 0 is the run's own end.
+//! Every objection carries its numbers and a cure.
+
+use super::summary::Summary;
+use super::tokens::ServerPrompts;
+use super::words::{counted, grouped, grouped_decimal, one_line, percent_off};
+use crate::record::Run;
+
+/// Longest error text that a verdict quotes, in characters.
+const QUOTE: usize = 200;
+
+/// An objection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// Number of the rule; 0: the run did not come to its planned end.
+    pub rule: u8,
+    /// Short name for the CSV.
+    pub code: &'static str,
+    /// The arm that it is about, by its place among the arms; `None`: all of
+    /// them, or the only one.
+    pub arm: Option<usize>,
+    /// What was found, with numbers.
+    pub text: String,
+    /// What to do about it.
+    pub cure: String,
+}
+
+/// Whether figures count. They do when there is no reason against it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// All objections, in the order of the rules.
+    pub reasons: Vec<Reason>,
+}
+
+impl Verdict {
+    /// No objection.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.reasons.is_empty()
+    }
+
+    /// What concerns one arm: its own objections and those against all.
+    #[must_use]
+    pub fn of_arm(&self, arm: usize) -> Self {
+        let concerns = |reason: &&Reason| reason.arm.is_none_or(|of| of == arm);
+        Self {
+            reasons: self.reasons.iter().filter(concerns).cloned().collect(),
+        }
+    }
+}
+
+pub(super) fn reason(rule: u8, code: &'static str, text: String, cure: &str) -> Reason {
+    Reason {
+        rule,
+        code,
+        arm: None,
+        text,
+        cure: cure.to_owned(),
+    }
+}
+
+/// Whether more than one in a hundred of `whole` is `part`.
+pub(super) fn above_one_percent(part: u64, whole: u64) -> bool {
+    u128::from(part) * 100 > u128::from(whole)
+}
+
+/// Judges one run by itself.
+#[must_use]
+pub fn judge(run: &Run, summary: &Summary) -> Verdict {
+    let found = [
+        end(run, summary),
+        prompt_tokens(run, summary),
+        uncounted(summary),
+        answer_lengths(run, summary),
+        failed(run, summary),
+        slip(summary),
+        busiest_thread(summary),
+        too_short(run, summary),
+    ];
+    Verdict {
+        reasons: found.into_iter().flatten().collect(),
+    }
+}
+
+/// Rule 0: the run came to its end and left a record of every request.
+fn end(run: &Run, summary: &Summary) -> Option<Reason> {
+    let counts = &summary.counts;
+    let done = format!(
+        "{} of {} requests have a record",
+        grouped(counts.planned.saturating_sub(counts.unfinished)),
+        grouped(counts.planned)
+    );
+    match &run.end {
+        None => Some(reason(
+            0,
+            "died",
+            format!("the run died before its end: {done}"),
+            "run it again; if it dies again, its last words on stderr say why",
+        )),
+        Some(end) if end.interrupted => Some(reason(
+            0,
+            "interrupted",
+            format!("the run was interrupted: {done}"),
+            "let it run to its end, or plan fewer requests with --num-prompts",
+        )),
+        Some(_) if counts.unfinished > 0 || run.broken_lines > 0 => {
+            let broken = u64::from(run.broken_lines);
+            Some(reason(
+                0,
+                "records_missing",
+                format!(
+                    "records are missing: {done}, and {} could not be read",
+                    counted(broken, "line", "lines")
+                ),
+                "the folder was changed or its disk was full: restore it or run again",
+            ))
+        }
+        Some(_) => None,
+    }
+}
+
+/// Rule 1: the server counts the prompts as the plan does.
+fn prompt_tokens(run: &Run, summary: &Summary) -> Option<Reason> {
+    let counts = summary.tokens.server_prompts?;
+    // One token more per prompt, or not: both are the planned work where the
+    // tokenizer adds a begin-of-sequence token.
+    let begins = if run.header.adds_bos {
+        counts.requests
+    } else {
+        0
+    };
+    let expected = counts.server.clamp(counts.planned, counts.planned + begins);
+    if !above_one_percent(counts.server.abs_diff(expected), expected) {
+        return None;
+    }
+    let (usually, cure) = prompt_suspicion(&counts, run.header.adds_bos);
+    Some(reason(
+        1,
+        "prompt_tokens",
+        format!(
+            "the server counted {} prompt tokens, the plan has {}{} ({}; {}): {usually}",
+            grouped(counts.server),
+            grouped(expected),
+            match begins {
+                0 => "",
+                _ if expected == counts.planned => "",
+                _ => " with begin-of-sequence tokens",
+            },
+            percent_off(counts.server, expected),
+            extra_words(&counts),
+        ),
+        cure,
+    ))
+}
+
+fn extra_words(counts: &ServerPrompts) -> String {
+    match (counts.least_extra, counts.most_extra) {
+        (least, most) if least == most => format!("{least:+} in every prompt"),
+        (least, most) => format!("{least:+} to {most:+} a prompt"),
+    }
+}
+
+/// What such a difference usually is, and what to do.
+fn prompt_suspicion(counts: &ServerPrompts, adds_bos: bool) -> (&'static str, &'static str) {
+    const TEMPLATE: &str =
+        "send raw prompts (--prompt raw), and turn off the server's chat template";
+    const TOKENIZER: &str = "give the tokenizer of the model that the server runs as TOKENIZER";
+    match (counts.least_extra, counts.most_extra) {
+        (1, 1) if !adds_bos => (
+            "usually a begin-of-sequence token that the given tokenizer does not add",
+            TOKENIZER,
+        ),
+        (least, most) if least > 0 && most - least <= 2 => (
+            "the same amount on top of every prompt is usually a chat template or a system \
+             prompt that the server adds",
+            TEMPLATE,
+        ),
+        (_, most) if most <= 0 => (
+            "usually another tokenizer, or prompts that the server cuts",
+            TOKENIZER,
+        ),
+        _ => (
+            "an amount that grows with the prompt is usually another tokenizer",
+            TOKENIZER,
+        ),
+    }
+}
+
+/// Rule 2: somebody counted the tokens of every answer.
+fn uncounted(summary: &Summary) -> Option<Reason> {
+    let uncounted = summary.tokens.uncounted;
+    (uncounted > 0).then(|| {
+        reason(
+            2,
+            "token_count_unknown",
+            format!(
+                "the tokens of {} of {} answers are known from nowhere: no ids, no usage, no \
+                 count of the text",
+                grouped(uncounted),
+                grouped(summary.counts.finished)
+            ),
+            "let the run reach its end, where texts are counted; if it did, the server sent \
+             neither text nor usage: try another backend",
+        )
+    })
+}
+
+/// Rule 2: the answers have the lengths that were asked for.
+fn answer_lengths(run: &Run, summary: &Summary) -> Option<Reason> {
+    let tokens = &summary.tokens;
+    let off = tokens.shorter + tokens.longer;
+    if !above_one_percent(off, summary.counts.finished) {
+        return None;
+    }
+    let cure = if tokens.longer > tokens.shorter {
+        "the server ignores the asked length, or counts with another tokenizer: check its version \
+         and TOKENIZER"
+    } else if !run.header.ignore_eos {
+        "answers may end by themselves in this run: ask the server to ignore the end of sequence \
+         (ignore_eos)"
+    } else if tokens.shorter_by_stop * 2 >= tokens.shorter {
+        "the server did not honour ignore_eos: use a version that does, or a model that does not \
+         end by itself"
+    } else if tokens.shorter_by_length * 2 >= tokens.shorter {
+        "prompt and answer do not fit the server's session: raise its session length \
+         (session_len), or choose shorter conversations"
+    } else {
+        "the server did not honour ignore_eos, or its session length (session_len) is too short \
+         for prompt and answer: check both"
+    };
+    let generated = tokens.generated.map_or("-".to_owned(), grouped);
+    Some(reason(
+        2,
+        "answer_lengths",
+        format!(
+            "{} of {} answers have another length than asked for ({} shorter, {} longer; {generated} \
+             tokens for {} asked, source {})",
+            grouped(off),
+            grouped(summary.counts.finished),
+            grouped(tokens.shorter),
+            grouped(tokens.longer),
+            grouped(tokens.requested),
+            tokens.source_words()
+        ),
+        cure,
+    ))
+}
+
+/// Rule 3: no more failures than allowed. What was cancelled because the run
+/// was stopped is no failure of the server; rule 0 speaks of it.
+fn failed(run: &Run, summary: &Summary) -> Option<Reason> {
+    let stopped = run.end.as_ref().is_none_or(|end| end.interrupted);
+    let blamed = |kind: &str| !(stopped && kind == "cancelled");
+    let mut kinds: Vec<(&str, u64)> = summary
+        .counts
+        .failed_by_kind
+        .iter()
+        .map(|(kind, requests)| (kind.as_str(), *requests))
+        .filter(|(kind, _)| blamed(kind))
+        .collect();
+    let failed: u64 = kinds.iter().map(|(_, requests)| requests).sum();
+    let allowed = u64::from(run.header.max_failed);
+    if failed <= allowed {
+        return None;
+    }
+    kinds.sort_by_key(|(kind, requests)| (std::cmp::Reverse(*requests), *kind));
+    let list: Vec<String> = kinds
+        .iter()
+        .map(|(kind, requests)| format!("{} {}", grouped(*requests), one_line(kind, 40)))
+        .collect();
+    let first = run
+        .records
+        .iter()
+        .filter(|record| !record.is_ok() && blamed(&record.outcome))
+        .min_by_key(|record| (record.end_ns, record.index))
+        .and_then(|record| Some((record.index, record.error.as_deref()?)));
+    let quoted = first.map_or(String::new(), |(index, error)| {
+        format!("; the first (request {index}): {}", one_line(error, QUOTE))
+    });
+    let limit = match allowed {
+        0 => String::new(),
+        _ => format!(", {} allowed", grouped(allowed)),
+    };
+    Some(reason(
+        3,
+        "failed",
+        format!(
+            "{} of {} requests failed{limit}: {}{quoted}",
+            grouped(failed),
+            grouped(summary.counts.planned),
+            list.join(", ")
+        ),
+        failure_cure(kinds.first().map_or("", |(kind, _)| kind)),
+    ))
+}
+
+/// What to do about the most frequent kind of failure.
+fn failure_cure(kind: &str) -> &'static str {
+    match kind {
+        "connect" => {
+            "check that the server still runs and takes as many connections as --concurrency"
+        }
+        "auth" => "give the server's key with --api-key",
+        "overloaded" => "lower --concurrency to what the server admits",
+        "rejected" => "read the server's words: it refuses some of the prompts or parameters",
+        "timeout_first_token" | "timeout_between_tokens" => {
+            "lower --concurrency, or raise the time limit if the server is only slow"
+        }
+        "cut" | "server" => {
+            "look into the server's log at that time; lower --concurrency if it is overrun"
+        }
+        "protocol" | "malformed" | "model" => {
+            "check that backend, model and server version fit each other"
+        }
+        _ => "read the error; allow a few failures with --max-failed if they do not matter",
+    }
+}
+
+/// Rule 4: the client issued its requests in time.
+fn slip(summary: &Summary) -> Option<Reason> {
+    let (slip_ns, e2e_ns) = (summary.latencies.slip?.p99, summary.latencies.e2e?.p50);
+    (slip_ns * 100.0 > e2e_ns).then(|| {
+        reason(
+            4,
+            "client_slip",
+            format!(
+                "the client was late: p99 of its own delay is {} ms, above 1 % of the median \
+                 end-to-end latency of {} ms",
+                grouped_decimal(slip_ns / 1e6, 3),
+                grouped_decimal(e2e_ns / 1e6, 3)
+            ),
+            "take a client machine with idle cores, or lower --concurrency",
+        )
+    })
+}
+
+/// Rule 4: no thread of the client was near its limit.
+fn busiest_thread(summary: &Summary) -> Option<Reason> {
+    let percent = summary.client.busiest_thread_percent?;
+    (percent > 80.0).then(|| {
+        reason(
+            4,
+            "client_cpu",
+            format!(
+                "the client's busiest thread used {} % of a core, above 80 %",
+                grouped_decimal(percent, 1)
+            ),
+            "take a client machine with faster or idle cores, or lower --concurrency",
+        )
+    })
+}
+
+/// Rule 5: enough requests finished for the load to settle.
+fn too_short(run: &Run, summary: &Summary) -> Option<Reason> {
+    let needed = (u64::from(run.header.concurrency) * 2).max(1);
+    let finished = summary.counts.finished;
+    (finished < needed).then(|| Reason {
+        cure: format!(
+            "ask for at least {} requests (--num-prompts), or lower --concurrency",
+            grouped(needed)
+        ),
+        ..reason(
+            5,
+            "too_short",
+            format!(
+                "the run is too short: {} finished, fewer than 2 x concurrency = {}",
+                counted(finished, "request", "requests"),
+                grouped(needed)
+            ),
+            "",
+        )
+    })
+}

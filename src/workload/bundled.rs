@@ -1,0 +1,27 @@
+//! What the binary carries, so that `demo` needs no files: real conversations
+//! and a real tokenizer. Sources and licences: `src/demo/README.md`.
+
+use anyhow::Result;
+
+use super::{Dataset, Tokenizer, read_sharegpt_slice};
+
+const CONVERSATIONS: &[u8] = include_bytes!("../demo/conversations.json");
+const TOKENIZER: &[u8] = include_bytes!("../demo/tokenizer.model");
+
+/// The bundled conversations.
+///
+/// # Errors
+/// Only if the binary was built from a damaged file.
+pub fn bundled_conversations() -> Result<Dataset> {
+    read_sharegpt_slice(CONVERSATIONS, "the bundled conversations")
+}
+
+impl Tokenizer {
+    /// The bundled tokenizer.
+    ///
+    /// # Errors
+    /// Only if the binary was built from a damaged file.
+    pub fn bundled() -> Result<Self> {
+        Self::from_sentencepiece_bytes(TOKENIZER)
+    }
+}

@@ -1,0 +1,250 @@
+//! The house rules that a compiler does not know: which room may use which,
+//! who may read a clock, how long a file may be. See docs/architecture.md.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// For each room of `src/`: the rooms and crates of ours that it may use.
+const HOUSE: &[(&str, &[&str])] = &[
+    ("cli", &["backends"]),
+    ("config", &["backends", "cli", "workload"]),
+    ("workload", &[]),
+    ("plan", &["backends", "workload"]),
+    ("run", &["backends", "plan", "record"]),
+    ("record", &[]),
+    ("stats", &["record"]),
+    ("report", &["record", "stats"]),
+    ("sim", &["backends", "config", "workload"]),
+    (
+        "commands",
+        &[
+            "backends", "cli", "config", "plan", "record", "report", "run", "sim", "stats",
+            "workload",
+        ],
+    ),
+    (
+        "lib",
+        &[
+            "cli", "commands", "config", "plan", "record", "report", "run", "sim", "stats",
+            "workload",
+        ],
+    ),
+    ("main", &["pairbench"]),
+];
+
+/// The same for `backends/src/`: a protocol may use the engine, never another
+/// protocol.
+const SIDE_DOOR: &[(&str, &[&str])] = &[
+    ("api_server", &["engine"]),
+    ("engine", &[]),
+    ("entry", &["api_server", "engine", "triton"]),
+    ("error", &[]),
+    (
+        "lib",
+        &[
+            "api_server",
+            "engine",
+            "entry",
+            "error",
+            "request",
+            "sink",
+            "trace",
+            "triton",
+        ],
+    ),
+    ("request", &[]),
+    ("sink", &["trace"]),
+    ("trace", &[]),
+    ("triton", &["engine"]),
+];
+
+/// The only files that read a clock: the monotonic one, and the date.
+const CLOCKS: &[&str] = &["backends/src/sink.rs", "src/run/wall.rs"];
+
+const MOST_LINES: usize = 400;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(below: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(below)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no sources below {below}");
+    found
+}
+
+fn name(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap().display().to_string()
+}
+
+/// The room of a file: the first step below `src`, without its ending.
+fn room(path: &Path, below: &str) -> String {
+    let inside = path.strip_prefix(root().join(below)).unwrap();
+    let first = inside
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_str()
+        .unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The code without comments, so that a doc link is no import.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// First names after `prefix`, groups in braces opened: `crate::{a, b::c}` is
+/// `a` and `b`.
+fn names_after(code: &str, prefix: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (at, _) in code.match_indices(prefix) {
+        let before = code[..at].chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
+            continue;
+        }
+        let rest = &code[at + prefix.len()..];
+        match rest.strip_prefix('{') {
+            Some(group) => names.extend(first_names(group)),
+            None => names.extend(identifier(rest)),
+        }
+    }
+    names
+}
+
+fn first_names(group: &str) -> Vec<String> {
+    let mut depth = 0_u32;
+    let mut names = Vec::new();
+    let mut start = true;
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => start = true,
+            c if start && depth == 0 && !c.is_whitespace() => {
+                names.extend(identifier(&group[at..]));
+                start = false;
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+fn identifier(text: &str) -> Option<String> {
+    let end = text
+        .find(|c: char| !c.is_alphanumeric() && c != '_')
+        .unwrap_or(text.len());
+    (end > 0).then(|| text[..end].to_owned())
+}
+
+/// Names that are rooms, as against types that a crate exports at its top.
+fn rooms_used(code: &str, table: &[(&str, &[&str])]) -> BTreeSet<String> {
+    let mut used = names_after(code, "crate::");
+    used.retain(|name| table.iter().any(|(room, _)| room == name));
+    for own in ["backends", "pairbench"] {
+        if !names_after(code, &format!("{own}::")).is_empty() {
+            used.insert(own.to_owned());
+        }
+    }
+    used
+}
+
+fn check_arrows(below: &str, table: &[(&str, &[&str])]) {
+    let mut broken = Vec::new();
+    for path in sources(below) {
+        let room = room(&path, below);
+        let Some((_, allowed)) = table.iter().find(|(name, _)| *name == room) else {
+            broken.push(format!("{}: room `{room}` is not on the map", name(&path)));
+            continue;
+        };
+        for used in rooms_used(&code(&path), table) {
+            if used != room && !allowed.contains(&used.as_str()) {
+                broken.push(format!("{}: `{room}` may not use `{used}`", name(&path)));
+            }
+        }
+    }
+    assert!(
+        broken.is_empty(),
+        "arrows that are not on the map:\n{}",
+        broken.join("\n")
+    );
+}
+
+#[test]
+fn arrows_of_the_house_point_one_way() {
+    check_arrows("src", HOUSE);
+}
+
+#[test]
+fn the_side_door_knows_nothing_of_the_house() {
+    check_arrows("backends/src", SIDE_DOOR);
+}
+
+#[test]
+fn only_two_files_read_a_clock() {
+    let readers: BTreeSet<String> = ["src", "backends/src"]
+        .iter()
+        .flat_map(|below| sources(below))
+        .filter(|path| {
+            let code = code(path);
+            [
+                "Instant::now",
+                "SystemTime::now",
+                ".elapsed()",
+                "Timestamp::now",
+                "Zoned::now",
+            ]
+            .iter()
+            .any(|read| code.replace("state.elapsed()", "").contains(read))
+        })
+        .map(|path| name(&path))
+        .collect();
+    let expected: BTreeSet<String> = CLOCKS.iter().map(|&file| file.to_owned()).collect();
+    assert_eq!(readers, expected);
+}
+
+#[test]
+fn files_stay_readable() {
+    let long: Vec<String> = ["src", "backends/src", "tests", "backends/tests"]
+        .iter()
+        .filter(|below| root().join(below).exists())
+        .flat_map(|below| sources(below))
+        .filter_map(|path| {
+            let lines = fs::read_to_string(&path).unwrap().lines().count();
+            (lines > MOST_LINES).then(|| format!("{}: {lines} lines", name(&path)))
+        })
+        .collect();
+    assert!(
+        long.is_empty(),
+        "above {MOST_LINES} lines:\n{}",
+        long.join("\n")
+    );
+}
+
+#[test]
+fn the_import_reader_sees_through_groups() {
+    let code = "use crate::{alpha, beta::{x, y}, Gamma};\ncrate::delta::f(); mycrate::no::f();";
+    let names: Vec<String> = names_after(code, "crate::").into_iter().collect();
+    assert_eq!(names, ["Gamma", "alpha", "beta", "delta"]);
+}

@@ -1,0 +1,50 @@
+//! Equal engines behind both protocols must show no difference. The bounds
+//! here are wide, as a busy machine delays whom it will; what they do catch is
+//! a socket without TCP_NODELAY, which held gRPC's messages back for 25 ms and
+//! more. `docs/architecture.md` has the command for the exact figures.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod common;
+
+use common::Desk;
+
+const FTL_WITHIN_S: f64 = 0.015;
+const ITL_WITHIN_S: f64 = 0.005;
+
+fn spread(values: &[f64]) -> f64 {
+    let most = values.iter().copied().fold(f64::MIN, f64::max);
+    most - values.iter().copied().fold(f64::MAX, f64::min)
+}
+
+#[test]
+fn equal_engines_show_no_difference() {
+    for concurrency in ["1", "32"] {
+        let desk = Desk::new();
+        let load = [
+            "--concurrency",
+            concurrency,
+            "--num-prompts",
+            "32",
+            "--csv",
+            "x.csv",
+        ];
+        let engine = ["--sim-first-token-ms", "20", "--sim-per-token-ms", "10"];
+        let free = ["--sim-preprocess-ms", "0", "--sim-postprocess-ms", "0"];
+        let arms = ["tis-direct=sim", "tis-ensemble=sim", "api_server=sim"];
+        let run = desk.compare(&arms, &[&load[..], &engine, &free].concat());
+        assert!(run.code <= 1, "{}", run.err);
+        let rows = desk.rows("x.csv");
+        for (column, within_s) in [("FTL(ave)(s)", FTL_WITHIN_S), ("ITL(ave)(s)", ITL_WITHIN_S)] {
+            let values: Vec<f64> = rows
+                .iter()
+                .map(|row| row[column].parse().unwrap())
+                .collect();
+            assert_eq!(values.len(), 3);
+            assert!(
+                spread(&values) <= within_s,
+                "{column} at {concurrency}: {values:?}"
+            );
+        }
+    }
+}

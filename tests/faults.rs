@@ -1,0 +1,180 @@
+//! A server that fails, dies or hangs in the middle of a run costs the open
+//! requests, not the run; nothing that had finished is lost.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod common;
+
+use common::{Desk, Server, dataset, left, tokenizer};
+
+const LOAD: &[&str] = &["--num-prompts", "24", "--concurrency", "4", "--warmup", "0"];
+
+fn finished_and_failed(desk: &Desk, csv: &str) -> (u64, u64) {
+    let rows = desk.rows(csv);
+    let failed = rows[0]["failed"].parse().unwrap();
+    let lines = std::fs::read_to_string(desk.runs()[0].join("requests.jsonl")).unwrap();
+    let ok = lines
+        .lines()
+        .filter(|line| line.contains("\"outcome\":\"ok\""))
+        .count();
+    (ok as u64, failed)
+}
+
+#[test]
+fn failures_are_counted_and_make_the_run_invalid() {
+    for backend in [
+        "tis",
+        "tis-chatbot",
+        "tis-direct",
+        "tis-ensemble",
+        "tis-python",
+        "api_server",
+    ] {
+        for how in ["error", "cut", "refuse"] {
+            let desk = Desk::new();
+            let script = format!("fail={how} after=2 every=6");
+            let script = if how == "refuse" {
+                "fail=refuse every=6".to_owned()
+            } else {
+                script
+            };
+            let run = [
+                LOAD,
+                &["--stream_output", "--csv", "x.csv", "--sim-script", &script],
+            ];
+            let run = desk.profile(backend, "sim", &run.concat());
+            assert_eq!(run.code, 1, "{backend} {how}: {}{}", run.out, run.err);
+            run.no_panic();
+            assert!(run.out.contains("INVALID"), "{backend} {how}: {}", run.out);
+            assert_eq!(
+                finished_and_failed(&desk, "x.csv"),
+                (20, 4),
+                "{backend} {how}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_silent_server_is_given_up_on() {
+    for backend in ["tis", "api_server"] {
+        let desk = Desk::new();
+        let script = [
+            "--sim-script",
+            "fail=stall after=2 every=12",
+            "--token-timeout",
+            "0.5",
+        ];
+        let run = [LOAD, &["--stream_output", "--csv", "x.csv"], &script].concat();
+        let run = desk.profile(backend, "sim", &run);
+        assert_eq!(run.code, 1, "{}", run.err);
+        assert!(run.out.contains("timeout_between_tokens"), "{}", run.out);
+        assert_eq!(finished_and_failed(&desk, "x.csv"), (22, 2), "{backend}");
+    }
+}
+
+#[test]
+fn a_server_that_dies_costs_the_open_requests() {
+    for backend in ["tis", "tis-ensemble", "api_server"] {
+        let desk = Desk::new();
+        let mut server = Server::start(backend, &["--sim-per-token-ms", "5"]);
+        let (tokenizer, dataset) = (tokenizer(), dataset());
+        let mut args = vec![
+            "profile",
+            "--backend",
+            backend,
+            &server.address,
+            &tokenizer,
+            &dataset,
+        ];
+        args.extend(LOAD);
+        args.extend(["--stream_output", "--csv", "x.csv"]);
+        let run = desk.command(&args);
+        let run = spawn_and(run, &desk, || server.stop());
+        assert_eq!(run.code, 1, "{backend}: {}{}", run.out, run.err);
+        run.no_panic();
+        let (finished, failed) = finished_and_failed(&desk, "x.csv");
+        assert!(
+            finished >= 1 && failed >= 1,
+            "{backend}: {finished} {failed}"
+        );
+        assert_eq!(
+            finished + failed,
+            24,
+            "{backend}: every request is accounted for"
+        );
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_run_keeps_what_had_finished() {
+    let desk = Desk::new();
+    let (tokenizer, dataset) = (tokenizer(), dataset());
+    let mut args = vec![
+        "profile",
+        "--backend",
+        "api_server",
+        "sim",
+        &tokenizer,
+        &dataset,
+    ];
+    args.extend([
+        "--num-prompts",
+        "200",
+        "--concurrency",
+        "2",
+        "--csv",
+        "x.csv",
+    ]);
+    args.extend(["--sim-per-token-ms", "10"]);
+    let mut child = desk
+        .command(&args)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for_a_record(&desk, &mut child);
+    let id = child.id().to_string();
+    let kill = std::process::Command::new("kill")
+        .args(["-INT", &id])
+        .status()
+        .unwrap();
+    assert!(kill.success());
+    let run = left(child.wait_with_output().unwrap());
+    assert_eq!(run.code, 1, "{}{}", run.out, run.err);
+    assert!(run.out.contains("INVALID"), "{}", run.out);
+    let (finished, failed) = finished_and_failed(&desk, "x.csv");
+    assert!(
+        finished >= 1 && finished + failed < 200,
+        "{finished} {failed}"
+    );
+    let folder = desk.runs()[0].to_str().unwrap().to_owned();
+    assert_eq!(desk.run(&["report", &folder]).code, 1);
+}
+
+/// Starts a run, does `then` when its first request has finished, and waits
+/// for its end.
+fn spawn_and(mut run: std::process::Command, desk: &Desk, then: impl FnOnce()) -> common::Left {
+    let mut child = run
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for_a_record(desk, &mut child);
+    then();
+    left(child.wait_with_output().unwrap())
+}
+
+fn wait_for_a_record(desk: &Desk, child: &mut std::process::Child) {
+    loop {
+        let written = desk.path("pairbench-runs").is_dir()
+            && desk.runs().iter().any(|folder| {
+                std::fs::metadata(folder.join("requests.jsonl")).is_ok_and(|file| file.len() > 0)
+            });
+        if written || child.try_wait().unwrap().is_some() {
+            return;
+        }
+        std::thread::yield_now();
+    }
+}
