@@ -93,9 +93,15 @@ pub(super) async fn text_of(
             text.finish(sink);
             return Ok(progress.total());
         }
-        // Frames first: their stamps must not wait for the text.
+        // The call first: it has to be sent before the next frame is looked
+        // at, or frames that are there already would keep it waiting. It
+        // cannot starve them, as each call is a round trip.
         tokio::select! {
             biased;
+            step = advance(&mut pending), if pending.is_some() => {
+                let (covers, step) = step?;
+                pending = text.stepped(covers, step, open, sink);
+            }
             frame = answer.next(), if open => {
                 let Some(frame) = frame? else {
                     open = false;
@@ -106,10 +112,6 @@ pub(super) async fn text_of(
                     open = false;
                     sink.leave(Hop::Engine);
                 }
-            }
-            step = advance(&mut pending), if pending.is_some() => {
-                let (covers, step) = step?;
-                pending = text.stepped(covers, step, open, sink);
             }
         }
     }
