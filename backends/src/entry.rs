@@ -44,6 +44,9 @@ pub struct ServeOptions {
     pub model: String,
     /// api_server: answers as LMDeploy 0.1.0 does, instead of 0.18.0.
     pub old_api: bool,
+    /// api_server: wraps raw prompts, too, in the chat template, as LMDeploy's
+    /// 0.1.0a1 did: a way to make two sides unequal.
+    pub chat_template: bool,
     /// api_server: keys that are let in; empty lets everybody in.
     pub api_keys: Vec<String>,
     /// Triton: time of one preprocessing call.
@@ -66,6 +69,7 @@ impl Default for ServeOptions {
         Self {
             model: "simulated".to_owned(),
             old_api: false,
+            chat_template: false,
             api_keys: Vec::new(),
             preprocess: Duration::ZERO,
             preprocess_instances: 4,

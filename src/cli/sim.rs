@@ -54,6 +54,11 @@ pub struct SimArgs {
     #[arg(long = "sim-old-api")]
     pub old_api: bool,
 
+    /// Let the api_server wrap every prompt in a chat template, raw ones too: a
+    /// way to see what `compare` says of unequal work
+    #[arg(long = "sim-chat-template")]
+    pub chat_template: bool,
+
     /// Failures on purpose: words such as `fail=error after=3 every=10`; fail is
     /// refuse, error, cut or stall [default: none]
     #[arg(long = "sim-script", value_name = "WORDS")]

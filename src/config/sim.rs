@@ -58,6 +58,7 @@ impl SimConfig {
             serve: ServeOptions {
                 model: args.model.clone(),
                 old_api: args.old_api,
+                chat_template: args.chat_template,
                 api_keys: args.api_key.iter().cloned().collect(),
                 preprocess: millis(args.preprocess_ms, "--sim-preprocess-ms")?,
                 postprocess: millis(args.postprocess_ms, "--sim-postprocess-ms")?,

@@ -136,6 +136,19 @@ fn a_hop_that_one_request_skips_counts_as_zero_there() {
     assert_eq!(summary.latencies.ftl.expect("streams").mean, 900e3);
 }
 
+#[test]
+fn an_answer_without_tokens_is_not_on_the_way_to_one() {
+    let mut silent = record(1, 0, 800_000, 1, 2);
+    silent.marks.clear();
+    silent.completion_tokens = Some(0);
+    let summary = summarize(&run(vec![record(0, 0, 1_000_000, 1, 2), silent]));
+    let engine = &summary.way.hops[1];
+    assert_eq!((engine.until_first_ns, engine.total_ns), (500e3, 900e3));
+    assert_eq!(summary.way.rest_ns(), Some(0.0));
+    assert_eq!(summary.latencies.ftl.expect("streams").count, 1);
+    assert_eq!(summary.latencies.e2e.expect("finished").count, 2);
+}
+
 /// Marks, tokens on the wire, recount (whole, first), TPOT, tokens per message,
 /// whether each message's are known.
 type Case<'a> = (

@@ -1,7 +1,7 @@
 //! The conversations that prompts are taken from.
 //!
 //! Knows files: how they are opened, mapped and refused. What stands in them is
-//! read by [`sharegpt`]. It refuses to choose: every record with two turns or
+//! read by `sharegpt`. It refuses to choose: every record with two turns or
 //! more becomes a pair, in file order.
 
 mod loose;

@@ -1,7 +1,11 @@
 //! What whole-program tests share: the built binary in a folder of its own,
 //! and simulated servers as processes of their own.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses its own part"
+)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

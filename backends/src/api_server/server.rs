@@ -196,10 +196,13 @@ impl Site {
         if let Some(refusal) = self.refuse_stranger(headers) {
             return refusal;
         }
-        let ask = match ask::read(self.dialect, endpoint, &self.options.model, body) {
+        let mut ask = match ask::read(self.dialect, endpoint, &self.options.model, body) {
             Ok(ask) => ask,
             Err(fault) => return self.dialect.fault(&fault),
         };
+        if self.options.chat_template {
+            ask.wrap();
+        }
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let name = headers
             .get("x-request-id")

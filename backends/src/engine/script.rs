@@ -48,7 +48,7 @@ impl Script {
         words
             .split([' ', ','])
             .filter(|word| !word.is_empty())
-            .try_fold(Self::default(), Script::with_word)
+            .try_fold(Self::default(), Self::with_word)
     }
 
     /// This script, changed by the orders in a prompt. What is no order is

@@ -50,7 +50,7 @@ impl Client {
     ///
     /// # Errors
     /// When the address or the key cannot be used.
-    pub(super) fn new(target: &Target) -> Result<Self, Error> {
+    pub(super) fn new(target: Target) -> Result<Self, Error> {
         let address = Address::parse(&target.address)?;
         let unusable = |error: &tonic::transport::Error| {
             Error::new(
@@ -72,7 +72,7 @@ impl Client {
             let tls = ClientTlsConfig::new().with_native_roots();
             endpoint = endpoint.tls_config(tls).map_err(|error| unusable(&error))?;
         }
-        let key = match &target.api_key {
+        let key = match target.api_key {
             None => None,
             Some(key) => Some(format!("Bearer {key}").parse().map_err(|_| {
                 Error::new(

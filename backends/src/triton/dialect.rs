@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::client::{Call, Client};
 use super::proto::{DataType, ModelConfig, ModelInput};
 use super::texts::as_text;
+use super::turbomind::Progress;
 use super::wire::{self, Inputs, datatype_word, strings_to_bytes};
 use crate::{Ending, Error, ErrorKind, Finish, Hop, Request, Sink, TokenSource};
 
@@ -194,8 +195,9 @@ impl Wire {
         let mut answer = client.stream(stub, call).await?;
         let sent = u32::try_from(request.token_ids.len()).unwrap_or(u32::MAX);
         let prompt = request.server_prompt_tokens.unwrap_or(sent);
-        let mut progress = super::turbomind::Progress::after(prompt);
+        let mut progress = Progress::after(prompt);
         let mut whole = String::new();
+        let mut counted = None;
         while let Some(frame) = answer.next().await? {
             let response = &frame.response;
             let length = match self.has_length {
@@ -206,6 +208,7 @@ impl Wire {
             let piece = piece.transpose()?.unwrap_or_default();
             if let Some(length) = length {
                 let total = progress.advance(&self.model, length.count()?)?;
+                counted = Some(total);
                 if request.stream {
                     sink.tokens_so_far(total);
                 } else {
@@ -222,7 +225,6 @@ impl Wire {
                 whole.push_str(&as_text(&piece));
             }
         }
-        let counted = self.has_length.then(|| progress.total());
         if !request.stream {
             match counted {
                 Some(total) => drop(sink.tokens_so_far(total)),

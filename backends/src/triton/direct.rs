@@ -23,10 +23,10 @@ impl Direct {
     ///
     /// # Errors
     /// When the address or the key cannot be used.
-    pub(super) fn new(target: &Target) -> Result<Self, Error> {
+    pub(super) fn new(target: Target) -> Result<Self, Error> {
         Ok(Self {
-            client: Client::new(target)?,
             engine: Turbomind::new(target.model.as_deref()),
+            client: Client::new(target)?,
         })
     }
 }

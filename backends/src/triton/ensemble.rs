@@ -24,10 +24,10 @@ impl Ensemble {
     ///
     /// # Errors
     /// When the address or the key cannot be used.
-    pub(super) fn new(target: &Target) -> Result<Self, Error> {
+    pub(super) fn new(target: Target) -> Result<Self, Error> {
         Ok(Self {
-            client: Client::new(target)?,
             asked_for: target.model.clone(),
+            client: Client::new(target)?,
             found: OnceCell::new(),
         })
     }

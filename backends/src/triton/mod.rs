@@ -28,25 +28,25 @@ pub(crate) use server::serve;
 
 /// See [`crate::ALL`].
 pub(crate) fn connect_tis(target: Target) -> Result<Arc<dyn Backend>, Error> {
-    Ok(Arc::new(tis::Tis::new(&target)?))
+    Ok(Arc::new(tis::Tis::new(target)?))
 }
 
 /// See [`crate::ALL`].
 pub(crate) fn connect_chatbot(target: Target) -> Result<Arc<dyn Backend>, Error> {
-    Ok(Arc::new(chatbot::Chatbot::new(&target)?))
+    Ok(Arc::new(chatbot::Chatbot::new(target)?))
 }
 
 /// See [`crate::ALL`].
 pub(crate) fn connect_direct(target: Target) -> Result<Arc<dyn Backend>, Error> {
-    Ok(Arc::new(direct::Direct::new(&target)?))
+    Ok(Arc::new(direct::Direct::new(target)?))
 }
 
 /// See [`crate::ALL`].
 pub(crate) fn connect_ensemble(target: Target) -> Result<Arc<dyn Backend>, Error> {
-    Ok(Arc::new(ensemble::Ensemble::new(&target)?))
+    Ok(Arc::new(ensemble::Ensemble::new(target)?))
 }
 
 /// See [`crate::ALL`].
 pub(crate) fn connect_python(target: Target) -> Result<Arc<dyn Backend>, Error> {
-    Ok(Arc::new(python::Python::new(&target)?))
+    Ok(Arc::new(python::Python::new(target)?))
 }

@@ -24,10 +24,10 @@ impl Python {
     ///
     /// # Errors
     /// When the address or the key cannot be used.
-    pub(super) fn new(target: &Target) -> Result<Self, Error> {
+    pub(super) fn new(target: Target) -> Result<Self, Error> {
         Ok(Self {
-            client: Client::new(target)?,
             model: target.model.as_deref().unwrap_or(LMDEPLOY_MODEL).to_owned(),
+            client: Client::new(target)?,
             found: OnceCell::new(),
         })
     }

@@ -46,6 +46,8 @@ fn of_code(code: Code, message: &str) -> ErrorKind {
         Code::Unimplemented if message.contains("decoupled") => ErrorKind::Rejected,
         Code::Unimplemented => ErrorKind::Protocol,
         Code::Unavailable if is_overload(message) => ErrorKind::Overloaded,
+        // Known, and not loaded.
+        Code::Unavailable if message.contains("no available versions") => ErrorKind::Model,
         Code::Unavailable => ErrorKind::Cut,
         _ => ErrorKind::Server,
     }
@@ -69,7 +71,7 @@ pub(super) fn of_frame(model: &str, words: &str, from_model: bool) -> Error {
         }
     } else if from_model {
         ErrorKind::Server
-    } else if bare.contains("unknown model") || bare.contains("is not found") {
+    } else if bare.contains("Request for unknown model") {
         ErrorKind::Model
     } else {
         ErrorKind::Rejected
@@ -157,6 +159,11 @@ mod tests {
                 Code::Unavailable,
                 "Exceeds maximum queue size",
                 ErrorKind::Overloaded,
+            ),
+            (
+                Code::Unavailable,
+                "Request for unknown model: 'x' has no available versions",
+                ErrorKind::Model,
             ),
             (Code::Unavailable, "Too many pings", ErrorKind::Cut),
             (Code::Unimplemented, "", ErrorKind::Protocol),

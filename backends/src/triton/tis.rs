@@ -25,10 +25,10 @@ impl Tis {
     ///
     /// # Errors
     /// When the address or the key cannot be used.
-    pub(super) fn new(target: &Target) -> Result<Self, Error> {
+    pub(super) fn new(target: Target) -> Result<Self, Error> {
         Ok(Self {
-            client: Client::new(target)?,
             engine: Turbomind::new(target.model.as_deref()),
+            client: Client::new(target)?,
         })
     }
 }

@@ -20,9 +20,17 @@ pub(super) struct HuggingFace {
     special_ids: HashSet<u32>,
     /// Tokens that were added to the vocabulary and are written as they are.
     plain_ids: HashSet<u32>,
+    /// What is put around a served text instead of what the file says.
+    around: Option<Around>,
     adds_bos: bool,
     bos_id: Option<u32>,
     eos_id: Option<u32>,
+}
+
+/// Tokens before and after a served text.
+struct Around {
+    before: Option<u32>,
+    after: Option<u32>,
 }
 
 /// How the vocabulary writes bytes; taken from the file's decoder.
@@ -47,6 +55,9 @@ impl HuggingFace {
     /// The file cannot be read, or is nothing that `tokenizers` understands.
     pub(super) fn load(file: &Path, settings: &Settings) -> Result<Self> {
         let bytes = std::fs::read(file).map_err(|error| anyhow!("cannot be read: {error}"))?;
+        // The crate panics on some files that are no JSON, or were cut off.
+        serde_json::from_slice::<Value>(&bytes)
+            .map_err(|error| anyhow!("this is not JSON: {error}; was it downloaded whole?"))?;
         let mut inner = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| {
             anyhow!(
                 "this is no `tokenizer.json` that crate tokenizers 0.23 understands: {error}; if \
@@ -74,6 +85,7 @@ impl HuggingFace {
             spelling: Spelling::of(&decoder),
             special_ids,
             plain_ids,
+            around: Around::of(settings, bos_id, eos_id),
             adds_bos: false,
             bos_id,
             eos_id,
@@ -85,19 +97,23 @@ impl HuggingFace {
         Ok(loaded)
     }
 
-    /// The first of the tokens that the post-processor puts before a text.
+    /// The first of the tokens that are put before a served text.
     fn put_in_front(&self) -> Result<Option<u32>> {
         let (plain, served) = (self.encode("a", false)?, self.encode("a", true)?);
         let first = served.first().copied();
         Ok(first.filter(|id| served.len() > plain.len() && plain.first() != Some(id)))
     }
 
-    /// The ids of `text`, with or without what the post-processor adds. Names of
+    /// The ids of `text`, with or without what is put around a served text. Names of
     /// special tokens in the text are special tokens either way.
     ///
     /// # Errors
     /// The tokenizer has no token for a part of the text and none for unknown.
     pub(super) fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>> {
+        if add_special_tokens && let Some(Around { before, after }) = &self.around {
+            let ids = self.encode(text, false)?;
+            return Ok(before.iter().copied().chain(ids).chain(*after).collect());
+        }
         let encoding = self.inner.encode_fast(text, add_special_tokens);
         Ok(encoding
             .map_err(|error| anyhow!("{error}"))?
@@ -159,6 +175,17 @@ impl HuggingFace {
     /// `eos_token` of the settings.
     pub(super) fn eos_id(&self) -> Option<u32> {
         self.eos_id
+    }
+}
+
+impl Around {
+    /// As the settings say, for the classes that obey them; nothing where a token
+    /// that is asked for has no id.
+    fn of(settings: &Settings, bos_id: Option<u32>, eos_id: Option<u32>) -> Option<Self> {
+        let wanted = |add: bool, id: Option<u32>| if add { id.map(Some) } else { Some(None) };
+        let before = wanted(settings.add_bos_token, bos_id)?;
+        let after = wanted(settings.add_eos_token, eos_id)?;
+        settings.class_adds_tokens.then_some(Self { before, after })
     }
 }
 

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
+use super::blocks;
 use choice::Choice;
 use huggingface::HuggingFace;
 use sentencepiece::SentencePiece;
@@ -41,6 +42,7 @@ struct WithSettings {
     bos_id: Option<u32>,
     eos_id: Option<u32>,
     adds_bos: bool,
+    adds_eos: bool,
 }
 
 /// Larger than any vocabulary; keeps a wrong path from filling the memory.
@@ -115,8 +117,8 @@ impl Tokenizer {
             specials: SpecialTexts::new(specials),
             bos_id,
             eos_id,
-            // LlamaTokenizer and InternLMTokenizer add it unless told otherwise.
-            adds_bos: bos_id.is_some() && settings.add_bos_token.unwrap_or(true),
+            adds_bos: bos_id.is_some() && settings.add_bos_token,
+            adds_eos: settings.add_eos_token,
             model,
         }));
         Self {
@@ -188,6 +190,11 @@ impl Tokenizer {
         if let (true, Some(bos_id)) = (self.adds_bos(), self.bos_id()) {
             ids.insert(0, bos_id);
         }
+        if let Kind::WithSettings(inner) = &self.kind
+            && inner.adds_eos
+        {
+            ids.extend(inner.eos_id);
+        }
         Ok(ids)
     }
 
@@ -221,6 +228,14 @@ impl Tokenizer {
             Some(rest) if self.adds_dummy_prefix && !rest.is_empty() => self.count(rest),
             _ => self.count(text),
         }
+    }
+
+    /// [`Self::count_answer`] for many texts, on all cores; in their order.
+    ///
+    /// # Errors
+    /// As [`Self::encode`], for the first text that fails.
+    pub fn count_answers<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<u32>> {
+        blocks::for_each(texts, |_, text| self.count_answer(text.as_ref()))
     }
 
     /// The bytes that `ids` stand for, as the pieces say: byte pieces as their

@@ -2,8 +2,8 @@
 //!
 //! Knows `tokenizer_config.json`, `special_tokens_map.json` and
 //! `added_tokens.json` as transformers 4.3x writes them, and finds special
-//! tokens in text. It refuses to know vocabularies; classes named in the
-//! settings are not followed.
+//! tokens in text. It refuses to know vocabularies; of the class named in the
+//! settings only one question is asked.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,11 +18,26 @@ use serde_json::Value;
 pub(super) struct Settings {
     pub(super) bos_token: Option<String>,
     pub(super) eos_token: Option<String>,
-    /// `add_bos_token`, where it is written.
-    pub(super) add_bos_token: Option<bool>,
+    /// `add_bos_token`; the tokenizers that know it add the token unless told not to.
+    pub(super) add_bos_token: bool,
+    /// `add_eos_token`; nothing is added unless asked for.
+    pub(super) add_eos_token: bool,
+    /// Whether transformers obeys the two for a `tokenizer.json`.
+    pub(super) class_adds_tokens: bool,
     /// Text of every special token, with its id where the settings have it.
     pub(super) special_tokens: BTreeMap<String, Option<u32>>,
 }
+
+/// These classes replace the post-processor of their `tokenizer.json` by what the
+/// settings say (tried with transformers 4.38.2); the others leave it as it is.
+const CLASSES_THAT_ADD_TOKENS: [&str; 6] = [
+    "LlamaTokenizer",
+    "LlamaTokenizerFast",
+    "CodeLlamaTokenizer",
+    "CodeLlamaTokenizerFast",
+    "GemmaTokenizer",
+    "GemmaTokenizerFast",
+];
 
 impl Settings {
     /// Reads the files that are there; a folder without any gives no settings.
@@ -37,7 +52,10 @@ impl Settings {
         let mut settings = Self {
             bos_token: named("bos_token"),
             eos_token: named("eos_token"),
-            add_bos_token: config["add_bos_token"].as_bool(),
+            add_bos_token: config["add_bos_token"].as_bool().unwrap_or(true),
+            add_eos_token: config["add_eos_token"].as_bool().unwrap_or(false),
+            class_adds_tokens: CLASSES_THAT_ADD_TOKENS
+                .contains(&config["tokenizer_class"].as_str().unwrap_or_default()),
             special_tokens: BTreeMap::new(),
         };
         let single = [
@@ -177,7 +195,8 @@ mod tests {
         let settings = Settings::read(folder.path()).unwrap();
         assert_eq!(settings.bos_token.as_deref(), Some("<s>"));
         assert_eq!(settings.eos_token.as_deref(), Some("</s>"));
-        assert_eq!(settings.add_bos_token, Some(false));
+        assert!(!settings.add_bos_token && !settings.add_eos_token);
+        assert!(!settings.class_adds_tokens);
         let tokens: Vec<_> = settings
             .special_tokens
             .iter()

@@ -40,6 +40,13 @@ const BYTE_LEVEL_STEPS: &str = r#", "pre_tokenizer": {"type": "ByteLevel", "add_
     "trim_offsets": true}, "decoder": {"type": "ByteLevel", "add_prefix_space": false,
     "trim_offsets": true}"#;
 
+/// One tokenizer serves all threads.
+#[test]
+fn tokenizers_are_shared() {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<Tokenizer>();
+}
+
 #[test]
 fn sentencepiece_models_know_their_names() {
     let tokenizer = &*MISTRAL;
@@ -77,6 +84,12 @@ fn the_leading_space_of_an_answer_is_the_dummy_prefix() {
     );
     assert_eq!(count(""), 0);
     assert_eq!(count(" "), tokenizer.count(" ").unwrap());
+    let many: Vec<String> = (1..2000).map(|words| " Hello".repeat(words % 7)).collect();
+    let counted = tokenizer.count_answers(&many).unwrap();
+    assert_eq!(
+        counted,
+        many.iter().map(|text| count(text)).collect::<Vec<_>>()
+    );
     let internlm = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/tests/data/tokenizers/internlm-sp"
@@ -137,6 +150,52 @@ fn a_tokenizer_json_is_run_as_it_is_written() {
     );
 }
 
+/// What transformers 4.38.2 gives for "Hello", by class and settings.
+#[test]
+fn some_classes_obey_the_settings_and_others_the_file() {
+    let file = mistral_json();
+    for (class, more, ids) in [
+        ("LlamaTokenizer", "", &[1, 22557][..]),
+        ("LlamaTokenizer", r#", "add_bos_token": false"#, &[22557]),
+        (
+            "LlamaTokenizerFast",
+            r#", "add_eos_token": true"#,
+            &[1, 22557, 2],
+        ),
+        (
+            "GemmaTokenizer",
+            r#", "add_bos_token": false, "add_eos_token": true"#,
+            &[22557, 2],
+        ),
+        (
+            "PreTrainedTokenizerFast",
+            r#", "add_bos_token": false"#,
+            &[1, 22557],
+        ),
+        (
+            "PreTrainedTokenizerFast",
+            r#", "add_eos_token": true"#,
+            &[1, 22557],
+        ),
+    ] {
+        let settings = format!(
+            r#"{{"tokenizer_class": "{class}", "bos_token": "<s>", "eos_token": "</s>"{more}}}"#
+        );
+        let tokenizer = load(&[
+            ("tokenizer.json", file.as_bytes()),
+            ("tokenizer_config.json", settings.as_bytes()),
+        ])
+        .unwrap();
+        assert_eq!(
+            tokenizer.encode_as_served("Hello").unwrap(),
+            ids,
+            "{settings}"
+        );
+        assert_eq!(tokenizer.encode("Hello").unwrap(), [22557]);
+        assert_eq!(tokenizer.adds_bos(), ids[0] == 1, "{settings}");
+    }
+}
+
 #[test]
 fn byte_level_tokens_are_their_bytes() {
     let file = json(BYTE_LEVEL, BYTE_LEVEL_STEPS);
@@ -195,14 +254,14 @@ fn settings_beside_a_model_make_special_tokens_of_their_names() {
     assert_eq!(tokenizer.count("Hello</s>").unwrap(), 2);
     assert_eq!(tokenizer.vocabulary_len(), 32_002);
     assert_eq!(tokenizer.decode_bytes(&[22557, 32_001, 2]), b" Hello");
-    let settings = br#"{"bos_token": "<s>", "add_bos_token": false}"#;
+    let settings = br#"{"bos_token": "<s>", "add_bos_token": false, "add_eos_token": true}"#;
     let tokenizer = load(&[
         ("tokenizer.model", MISTRAL_V1),
         ("tokenizer_config.json", settings),
     ])
     .unwrap();
     assert_eq!((tokenizer.adds_bos(), tokenizer.bos_id()), (false, Some(1)));
-    assert_eq!(tokenizer.encode_as_served("Hello").unwrap(), [22557]);
+    assert_eq!(tokenizer.encode_as_served("Hello").unwrap(), [22557, 2]);
 }
 
 #[test]
@@ -221,10 +280,7 @@ fn what_cannot_be_loaded_is_refused_with_path_and_file() {
         ),
         (&[("tokenizer.model", &MISTRAL_V1[..400_000])], "cut off"),
         (&[("tokenizer.json", b"")], "the file is empty"),
-        (
-            &[("tokenizer.json", b"{\"version\"")],
-            "no `tokenizer.json` that crate tokenizers",
-        ),
+        (&[("tokenizer.json", b"{\"version\"")], "this is not JSON"),
         (
             &[("tokenizer.json", b"{\"version\": \"1.0\"}")],
             "no `tokenizer.json`",
@@ -263,5 +319,20 @@ proptest! {
         let sent = String::from_utf8(tokenizer.decode_bytes(&ids)).unwrap();
         prop_assert_eq!(tokenizer.count_answer(&sent).unwrap() as usize, ids.len());
         prop_assert_eq!(tokenizer.count_answer(&text).unwrap() as usize, ids.len());
+    }
+
+    /// A damaged `tokenizer.json` is refused, or encodes in some way.
+    #[test]
+    fn damaged_json_does_no_harm(place: prop::sample::Index, byte: u8, cut: bool) {
+        let mut file = json(BYTE_LEVEL, BYTE_LEVEL_STEPS).into_bytes();
+        let place = place.index(file.len());
+        file[place] = byte;
+        if cut {
+            file.truncate(place);
+        }
+        if let Ok(tokenizer) = load(&[("tokenizer.json", &file)]) {
+            let ids = tokenizer.encode("a \u{e9}").unwrap_or_default();
+            tokenizer.decode_bytes(&ids);
+        }
     }
 }

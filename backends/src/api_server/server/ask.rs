@@ -207,10 +207,32 @@ fn turns_of(dialect: Dialect, turns: &[Value]) -> Result<Prompt, Fault> {
     for turn in turns {
         let field = |name: &str| turn.get(name).and_then(Value::as_str).unwrap_or_default();
         let (role, content) = (field("role"), field("content"));
-        text.push_str(&format!("<|im_start|>{role}\n{content}\n<|im_end|>\n"));
+        push_turn(&mut text, role, content);
     }
-    text.push_str("<|im_start|>assistant\n");
+    text.push_str(ASSISTANT);
     Ok(Prompt::Text(text))
+}
+
+/// What opens the model's own turn.
+const ASSISTANT: &str = "<|im_start|>assistant\n";
+
+fn push_turn(text: &mut String, role: &str, content: &str) {
+    text.push_str(&format!("<|im_start|>{role}\n{content}\n<|im_end|>\n"));
+}
+
+impl Ask {
+    /// Makes a user's turn of a raw text. A chat is one already, and ids are
+    /// nobody's to change.
+    pub(super) fn wrap(&mut self) {
+        if let (Endpoint::Completions | Endpoint::Generate, Prompt::Text(raw)) =
+            (self.endpoint, &self.prompt)
+        {
+            let mut text = String::new();
+            push_turn(&mut text, "user", raw);
+            text.push_str(ASSISTANT);
+            self.prompt = Prompt::Text(text);
+        }
+    }
 }
 
 #[cfg(test)]

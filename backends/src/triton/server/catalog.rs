@@ -107,16 +107,6 @@ fn turbomind(engine: &Engine, options: &ServeOptions) -> ModelConfig {
 }
 
 fn ensemble() -> ModelConfig {
-    let map = |pairs: &[(&str, &str)]| {
-        let own = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
-        pairs.iter().map(own).collect::<HashMap<_, _>>()
-    };
-    let step = |model: &str, inputs: &[(&str, &str)], outputs: &[(&str, &str)]| Step {
-        model_name: model.to_owned(),
-        model_version: -1,
-        input_map: map(inputs),
-        output_map: map(outputs),
-    };
     ModelConfig {
         name: ENSEMBLE.to_owned(),
         platform: "ensemble".to_owned(),
@@ -133,41 +123,53 @@ fn ensemble() -> ModelConfig {
             output("text_output", TypeString, &[-1, -1]),
             output("sequence_length", TypeUint32, &[-1]),
         ],
-        ensemble_scheduling: Some(ModelEnsembling {
-            step: vec![
-                step(
-                    PREPROCESSING,
-                    &[("QUERY", "text_input")],
-                    &[("INPUT_ID", "ids"), ("REQUEST_INPUT_LEN", "ids_len")],
-                ),
-                step(
-                    TURBOMIND,
-                    &[
-                        ("input_ids", "ids"),
-                        ("input_lengths", "ids_len"),
-                        ("request_output_len", "max_tokens"),
-                        ("temperature", "temperature"),
-                        ("runtime_top_p", "top_p"),
-                        ("runtime_top_k", "top_k"),
-                        ("bad_words_list", "bad_words_list"),
-                    ],
-                    &[
-                        ("output_ids", "out_ids"),
-                        ("sequence_length", "sequence_length"),
-                    ],
-                ),
-                step(
-                    POSTPROCESSING,
-                    &[
-                        ("TOKENS_BATCH", "out_ids"),
-                        ("sequence_length", "out_offset"),
-                    ],
-                    &[("OUTPUT", "text_output")],
-                ),
-            ],
-        }),
+        ensemble_scheduling: Some(ModelEnsembling { step: steps() }),
         model_transaction_policy: Some(ModelTransactionPolicy { decoupled: true }),
         ..ModelConfig::default()
+    }
+}
+
+fn steps() -> Vec<Step> {
+    vec![
+        step(
+            PREPROCESSING,
+            &[("QUERY", "text_input")],
+            &[("INPUT_ID", "ids"), ("REQUEST_INPUT_LEN", "ids_len")],
+        ),
+        step(
+            TURBOMIND,
+            &[
+                ("input_ids", "ids"),
+                ("input_lengths", "ids_len"),
+                ("request_output_len", "max_tokens"),
+                ("temperature", "temperature"),
+                ("runtime_top_p", "top_p"),
+                ("runtime_top_k", "top_k"),
+                ("bad_words_list", "bad_words_list"),
+            ],
+            &[
+                ("output_ids", "out_ids"),
+                ("sequence_length", "sequence_length"),
+            ],
+        ),
+        step(
+            POSTPROCESSING,
+            &[
+                ("TOKENS_BATCH", "out_ids"),
+                ("sequence_length", "out_offset"),
+            ],
+            &[("OUTPUT", "text_output")],
+        ),
+    ]
+}
+
+fn step(model: &str, inputs: &[(&str, &str)], outputs: &[(&str, &str)]) -> Step {
+    let own = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
+    Step {
+        model_name: model.to_owned(),
+        model_version: -1,
+        input_map: inputs.iter().map(own).collect(),
+        output_map: outputs.iter().map(own).collect(),
     }
 }
 

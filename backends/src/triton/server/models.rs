@@ -2,6 +2,7 @@
 //! check. Chains them within the process where an ensemble would.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
@@ -143,7 +144,7 @@ impl Simulation {
         let asked_ns = self.clock.now_ns();
         let place = self.preprocess_places.acquire().await;
         let begun_ns = self.clock.now_ns();
-        tokio::time::sleep(self.options.preprocess).await;
+        spend(self.options.preprocess).await;
         let text = as_text(text);
         let fails = self.engine.config().prompt_orders && text.starts_with("!fail-pre");
         let codec = self.engine.codec();
@@ -168,9 +169,7 @@ impl Simulation {
         let asked_ns = self.clock.now_ns();
         let place = self.postprocess_places.acquire().await;
         let begun_ns = self.clock.now_ns();
-        if !self.options.postprocess.is_zero() {
-            tokio::time::sleep(self.options.postprocess).await;
-        }
+        spend(self.options.postprocess).await;
         let from = usize::try_from(offset).unwrap_or(usize::MAX);
         let bytes = self
             .engine
@@ -331,6 +330,14 @@ impl Simulation {
         }
         reply.send(response(&whole), true, total);
         Ok(())
+    }
+}
+
+/// A call's cost. The timer rounds up to a millisecond, so nothing has to be
+/// nothing.
+async fn spend(cost: Duration) {
+    if !cost.is_zero() {
+        tokio::time::sleep(cost).await;
     }
 }
 

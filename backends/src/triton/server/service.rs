@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
@@ -22,6 +23,7 @@ use super::super::wire::datatype_word;
 use super::cut::cut;
 use super::models::Simulation;
 use super::reply::{Outbox, Outgoing};
+use crate::engine::Ledger;
 
 /// The service over a simulation.
 #[derive(Clone, Debug)]
@@ -54,6 +56,29 @@ async fn take_requests(
                 // Half closed: what runs goes on. Broken: nobody will read it.
                 Ok(None) | Err(_) => return,
             }
+        }
+    }
+}
+
+/// How long what was handed over before a cut has to leave: a reset discards
+/// what is still queued for its stream, on either side.
+const BEFORE_A_CUT: Duration = Duration::from_millis(20);
+
+/// The transport asks for the next frame now.
+async fn hand_over(
+    outgoing: Outgoing,
+    ledger: &Ledger,
+) -> Result<ModelStreamInferResponse, Status> {
+    match outgoing {
+        Outgoing::Cut => {
+            tokio::time::sleep(BEFORE_A_CUT).await;
+            Err(cut())
+        }
+        Outgoing::Frame(frame, total) => {
+            if let (Some(total), Some(response)) = (total, &frame.infer_response) {
+                ledger.hand_over(&response.id, total);
+            }
+            Ok(*frame)
         }
     }
 }
@@ -129,18 +154,10 @@ impl GrpcInferenceService for Service {
         let rest = stream::unfold(frames, async |mut frames| {
             frames.recv().await.map(|frame| (frame, frames))
         });
-        let frames = stream::iter(first)
-            .chain(rest)
-            .map(move |outgoing| match outgoing {
-                Outgoing::Cut => Err(cut()),
-                Outgoing::Frame(frame, total) => {
-                    if let (Some(total), Some(response)) = (total, &frame.infer_response) {
-                        // The transport asks for the frame now.
-                        ledger.hand_over(&response.id, total);
-                    }
-                    Ok(*frame)
-                }
-            });
+        let frames = stream::iter(first).chain(rest).then(move |outgoing| {
+            let ledger = ledger.clone();
+            async move { hand_over(outgoing, &ledger).await }
+        });
         Ok(Response::new(Box::pin(frames)))
     }
 

@@ -81,6 +81,10 @@ fn objections_have_tritons_words() {
             Some(words)
         );
     }
+}
+
+#[test]
+fn objections_to_shapes_counts_and_sizes_have_tritons_words() {
     let shape = objection("preprocessing", "7", &[("QUERY", "BYTES", &[1], HI)]).expect("refused");
     assert!(
         shape.starts_with(
