@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use backends::engine::{ByteCodec, Codec, Engine, EngineConfig, Script, Timing};
 use backends::{
-    Backend, Clock, Error, ErrorKind, Finish, PromptMode, Pulse, Request, ServeOptions, Sink, Trace,
+    Backend, Clock, Error, ErrorKind, Finish, Hop, PromptMode, Pulse, Request, ServeOptions, Sink,
+    Trace,
 };
 use futures_util::future::join_all;
 use replay::{connect, request_for, target};
@@ -167,6 +168,13 @@ async fn counts_text_and_ledger_agree() {
             counts_agree(old, request, &finish, by_encode, &what);
             let text = expected(&wrapped(request), request.output_tokens);
             assert_eq!(trace.text, text, "{what}");
+            let engine = trace.hops[Hop::Engine as usize];
+            let first_token_ns = trace.marks[0].at_ns - trace.issued_ns;
+            assert_eq!(engine.calls, 1, "{what}");
+            assert_eq!(
+                engine.until_first_ns + trace.other_until_first_ns,
+                first_token_ns
+            );
             assert!(!old || !stream || trace.first_event_ns < Some(trace.marks[0].at_ns));
             let name = request.id.to_string();
             let handed = ledger.iter().filter(|entry| entry.request == name);

@@ -239,3 +239,48 @@ fn a_whole_answer_is_one_mark() {
         assert!(!sink.has_tokens(), "{body}");
     }
 }
+
+proptest::proptest! {
+    /// Whatever comes is an answer or an error, and text is marked.
+    #[test]
+    fn nothing_is_too_odd(events in proptest::collection::vec(odd_event(), 0..6)) {
+        let mut sink = sink();
+        let mut answer = Answer::new(true);
+        for event in &events {
+            if answer.event(event, &mut sink).is_err() {
+                break;
+            }
+        }
+        let ended = answer.finish();
+        let trace = sink.into_trace();
+        proptest::prop_assert!(trace.text.is_empty() || !trace.marks.is_empty());
+        if let Err(error) = ended {
+            proptest::prop_assert!(error.message.len() < 1000);
+        }
+    }
+}
+
+/// Events that are nearly right, and noise.
+fn odd_event() -> impl proptest::strategy::Strategy<Value = String> {
+    use proptest::prelude::{Just, Strategy as _, any, prop_oneof};
+    let value = || {
+        prop_oneof![
+            Just("null".to_owned()),
+            Just("[]".to_owned()),
+            Just("{}".to_owned()),
+            Just("\"stop\"".to_owned()),
+            any::<i64>().prop_map(|number| number.to_string()),
+            any::<String>().prop_map(|text| serde_json::Value::from(text).to_string()),
+        ]
+    };
+    let near = (value(), value(), value(), value()).prop_map(|(text, reason, index, tokens)| {
+        format!(
+            r#"{{"choices":[{{"index":{index},"text":{text},"finish_reason":{reason}}}],"usage":{{"completion_tokens":{tokens}}}}}"#
+        )
+    });
+    let nearer = (any::<String>(), any::<u32>()).prop_map(|(text, tokens)| {
+        let text = serde_json::Value::from(text);
+        format!(r#"{{"choices":[{{"text":{text}}}],"usage":{{"completion_tokens":{tokens}}}}}"#)
+    });
+    prop_oneof![near, nearer, any::<String>()]
+}

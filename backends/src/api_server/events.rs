@@ -210,3 +210,65 @@ impl Stream for Watched {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures_util::{FutureExt, stream};
+    use proptest::prelude::{any, prop, prop_assert_eq, proptest};
+
+    use super::Events;
+    use crate::ErrorKind;
+
+    /// The events of `bytes` that come in pieces of these lengths, and how it ends.
+    fn events(bytes: &[u8], lengths: &[usize]) -> (Vec<String>, ErrorKind) {
+        let mut pieces = Vec::new();
+        let mut rest = bytes;
+        for &length in lengths.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (piece, after) = rest.split_at(length.clamp(1, rest.len()));
+            pieces.push(Ok(Bytes::copy_from_slice(piece)));
+            rest = after;
+        }
+        let mut events = Events::new(Box::pin(stream::iter(pieces)));
+        let mut found = Vec::new();
+        loop {
+            match events.next().now_or_never().expect("nothing to wait for") {
+                Ok(data) => found.push(data),
+                Err(error) => return (found, error.kind),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_do_not_matter(
+            data in prop::collection::vec("[a-z\u{e9}\u{6d41}\u{1f600}{}:\" ]{1,12}", 0..5),
+            lengths in prop::collection::vec(1_usize..40, 1..6),
+        ) {
+            let text: String = data
+                .iter()
+                .map(|data| format!(": c\n\ndata: x{data}\n\n"))
+                .collect();
+            let wanted: Vec<String> = data.iter().map(|data| format!("x{data}")).collect();
+            let (found, end) = events(text.as_bytes(), &lengths);
+            prop_assert_eq!(found, wanted);
+            prop_assert_eq!(end, ErrorKind::Cut);
+        }
+
+        #[test]
+        fn noise_ends_in_an_error(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            lengths in prop::collection::vec(1_usize..40, 1..6),
+        ) {
+            let (_, end) = events(&bytes, &lengths);
+            let known = matches!(
+                end,
+                ErrorKind::Cut | ErrorKind::Malformed | ErrorKind::Server | ErrorKind::Rejected
+            );
+            prop_assert_eq!(known, true);
+        }
+    }
+}

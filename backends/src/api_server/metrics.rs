@@ -62,4 +62,12 @@ mod tests {
         assert_eq!(counters.values["a"], 3.5);
         assert_eq!(counters.values["lmdeploy:e2e_sum"], 300.0);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_page_can_be_read(page in "(?s).{0,200}", lines in "([a-z]{1,3}[{}\" \\\\0-9e.+-]{0,9}\n){0,9}") {
+            let counters = parse(&(page + "\n" + &lines));
+            proptest::prop_assert!(counters.values.keys().all(|name| !name.is_empty()));
+        }
+    }
 }

@@ -279,3 +279,33 @@ pub(crate) fn models(owner: &str) -> Reply {
         &format!(r#"{{"object":"list","data":[{model}]}}"#),
     )
 }
+
+/// A server that is none of LMDeploy's and answers requests for tokens so.
+pub(crate) async fn server(reply: Reply) -> Replay {
+    Replay::start(vec![
+        ("GET /v1/models", models("somebody")),
+        ("POST /v1/completions", reply.clone()),
+        ("POST /v1/chat/completions", reply),
+    ])
+    .await
+}
+
+/// A server that shows itself as LMDeploy by the `openapi.json` of `version`.
+pub(crate) async fn lmdeploy(version: &str, reply: Reply) -> Replay {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/openapi");
+    let schema = std::fs::read_to_string(format!("{folder}/lmdeploy-{version}.json"));
+    Replay::start(vec![
+        ("GET /v1/models", models("lmdeploy")),
+        (
+            "GET /openapi.json",
+            Reply::json("200 OK", &schema.expect("a schema")),
+        ),
+        ("POST /v1/completions", reply.clone()),
+        ("POST /v1/chat/completions", reply),
+        (
+            "POST /v1/encode",
+            Reply::json("200 OK", r#"{"input_ids":[1,9,8],"length":3}"#),
+        ),
+    ])
+    .await
+}

@@ -61,4 +61,14 @@ mod tests {
         assert_eq!(held.push(&[0xa9]), "é");
         assert_eq!(held.rest(), "");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn text_comes_whole_whatever_the_tokens(text in ".{0,40}", length in 1_usize..6) {
+            let mut held = Held::default();
+            let pieces = text.as_bytes().chunks(length).map(|bytes| held.push(bytes));
+            proptest::prop_assert_eq!(pieces.collect::<String>(), text);
+            proptest::prop_assert_eq!(held.rest(), "");
+        }
+    }
 }
