@@ -19,17 +19,17 @@ fn spread(values: &[f64]) -> f64 {
 
 #[test]
 fn equal_engines_show_no_difference() {
-    for concurrency in ["1", "32"] {
+    for (concurrency, prompts) in [("1", "4"), ("32", "64")] {
         let desk = Desk::new();
         let load = [
             "--concurrency",
             concurrency,
             "--num-prompts",
-            "32",
+            prompts,
             "--csv",
             "x.csv",
         ];
-        let engine = ["--sim-first-token-ms", "20", "--sim-per-token-ms", "10"];
+        let engine = ["--sim-first-token-ms", "20", "--sim-per-token-ms", "5"];
         let free = ["--sim-preprocess-ms", "0", "--sim-postprocess-ms", "0"];
         let arms = ["tis-direct=sim", "tis-ensemble=sim", "api_server=sim"];
         let run = desk.compare(&arms, &[&load[..], &engine, &free].concat());

@@ -56,6 +56,7 @@ pub enum Command {
 
 /// Arguments of `profile`.
 #[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
 #[command(after_help = PROFILE_EXAMPLES)]
 pub struct ProfileArgs {
     /// Way to ask the server
@@ -97,6 +98,7 @@ Examples:
 
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
 #[command(after_help = COMPARE_EXAMPLES)]
 pub struct CompareArgs {
     /// An arm: a way to ask and a server's address, or NAME=sim for an
@@ -137,6 +139,7 @@ Examples:
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
 pub struct DemoArgs {
     /// Requests in flight at once, per server
     #[arg(long, value_name = "N", default_value_t = 8)]
@@ -166,6 +169,7 @@ pub struct DemoArgs {
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
 #[command(after_help = SERVE_EXAMPLES)]
 pub struct ServeArgs {
     /// Protocol to speak: any `tis` name serves all Triton models, `api_server`

@@ -40,6 +40,15 @@ pub struct Desk {
     folder: tempfile::TempDir,
 }
 
+/// An engine that keeps nobody waiting, unless `args` says how fast it is.
+fn quick(args: &[&str]) -> &'static [&'static str] {
+    if args.contains(&"--sim-per-token-ms") {
+        &[]
+    } else {
+        &["--sim-per-token-ms", "0.2"]
+    }
+}
+
 /// What a command left behind.
 pub struct Left {
     /// Its exit code.
@@ -82,7 +91,8 @@ impl Desk {
         left(self.command(args).output().unwrap())
     }
 
-    /// Runs `profile` with the bundled data.
+    /// Runs `profile` with the bundled data, on a fast engine unless `more` asks
+    /// for another.
     pub fn profile(&self, backend: &str, address: &str, more: &[&str]) -> Left {
         let (tokenizer, dataset) = (tokenizer(), dataset());
         let mut args = vec![
@@ -94,6 +104,7 @@ impl Desk {
             &dataset,
         ];
         args.extend(more);
+        args.extend(quick(more));
         self.run(&args)
     }
 
@@ -105,6 +116,7 @@ impl Desk {
             args.extend(["--backend", arm]);
         }
         args.extend(more);
+        args.extend(quick(more));
         self.run(&args)
     }
 
