@@ -54,8 +54,11 @@ impl Embedded {
             .build()
             .context("cannot start the threads of the simulated server")?;
         let engine = Engine::new(config.engine.clone(), codec, clock);
-        let served =
-            runtime.block_on(async { (entry.serve)(listener, engine, config.serve.clone()) });
+        let served = {
+            // The listener registers with the runtime that is entered here.
+            let _entered = runtime.enter();
+            (entry.serve)(listener, engine, config.serve.clone())
+        };
         runtime.spawn(async move {
             // It ends only with an error of the listening socket; clients then
             // see a refused connection, which they report.

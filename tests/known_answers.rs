@@ -1,7 +1,11 @@
 //! Whole runs against servers whose answers are known: counts exactly, times
 //! from below (a busy machine may only be slower).
 
-#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
 
 mod common;
 

@@ -57,7 +57,9 @@ pub enum Command {
 /// Arguments of `profile`.
 #[derive(Debug, Args)]
 #[command(allow_negative_numbers = true)]
-#[command(after_help = PROFILE_EXAMPLES)]
+#[command(after_help = PROFILE_EXAMPLES, override_usage = "\
+pairbench profile [OPTIONS] --backend <NAME>
+                         <SERVER_ADDR> <TOKENIZER_PATH> <DATASET>")]
 pub struct ProfileArgs {
     /// Way to ask the server
     #[arg(long, value_name = "NAME", help = backend_help())]
@@ -99,7 +101,9 @@ Examples:
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
 #[command(allow_negative_numbers = true)]
-#[command(after_help = COMPARE_EXAMPLES)]
+#[command(after_help = COMPARE_EXAMPLES, override_usage = "\
+pairbench compare [OPTIONS] --backend <NAME=ADDR> --backend <NAME=ADDR>
+                         <TOKENIZER_PATH> <DATASET>")]
 pub struct CompareArgs {
     /// An arm: a way to ask and a server's address, or NAME=sim for an
     /// embedded, simulated server. Two or more; the first is the one that the
@@ -207,10 +211,47 @@ pub struct ReportArgs {
     pub csv: Option<PathBuf>,
 }
 
+/// The table of backends, its text in a column of its own: the help is wrapped
+/// at 80 columns, of which flags' texts have 70.
 fn backend_help() -> String {
-    let mut help = String::from("Way to ask the server:\n");
+    const NAME_COLUMNS: usize = 14;
+    const TEXT_COLUMNS: usize = 56;
+    let mut help = String::from("Way to ask the server:");
     for entry in backends::ALL {
-        help.push_str(&format!("  {:<13}{}\n", entry.name, entry.about));
+        help.push_str(&format!("\n{:<NAME_COLUMNS$}", entry.name));
+        let mut column = 0;
+        for word in entry.about.split_whitespace() {
+            if column > 0 && column + 1 + word.len() > TEXT_COLUMNS {
+                help.push_str(&format!("\n{:NAME_COLUMNS$}", ""));
+                column = 0;
+            } else if column > 0 {
+                help.push(' ');
+                column += 1;
+            }
+            help.push_str(word);
+            column += word.len();
+        }
     }
     help
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn help_fits_80_columns() {
+        let mut cli = Cli::command();
+        cli.build();
+        let mut pages = vec![cli.render_long_help().to_string()];
+        for verb in cli.get_subcommands_mut() {
+            pages.push(verb.render_long_help().to_string());
+            pages.push(verb.render_help().to_string());
+        }
+        for line in pages.iter().flat_map(|page| page.lines()) {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
 }
