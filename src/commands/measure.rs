@@ -13,7 +13,7 @@ use crate::config::{Arm, Config, Data};
 use crate::plan::{self, Plan, Settings};
 use crate::record::{self, Recount, Run};
 use crate::report;
-use crate::run::{CLIENT_THREAD, Limits, Runner, Stop, Wall};
+use crate::run::{CLIENT_THREAD, Limits, Runner, Show, Stop, Wall};
 use crate::sim::{self, Embedded};
 use crate::workload::{self, Tokenizer};
 
@@ -141,6 +141,7 @@ async fn probe(arm: &Arm, server: Option<Embedded>, concurrency: u32) -> Result<
 
 fn make_plan(config: &Config, tokenizer: &Tokenizer) -> Result<Plan> {
     let work = &config.work;
+    let _busy = Show::busy("reading conversations and counting their tokens");
     let pairs = match &work.data {
         Data::Files { dataset, .. } => workload::read_sharegpt(dataset)?,
         Data::Bundled => workload::bundled_conversations()?,
@@ -177,11 +178,13 @@ async fn one(
     };
     let name = ready.arm.entry.name;
     let of_arm = || format!("--backend {name} at {}", ready.arm.address);
+    let busy = Show::busy(&format!("{name}: counting prompts, warming up"));
     runner
         .ask_prompt_tokens(&mut plan)
         .await
         .with_context(of_arm)?;
     runner.warm_up(&plan).await.with_context(of_arm)?;
+    drop(busy);
     let folder = record::create_folder(&config.run.records, &format!("{}-{name}", wall.stamp()))?;
     let header = header(config, ready.arm, &ready.info, tokenizer, &plan, wall.utc());
     runner.run(&plan, &header, &folder).await?;

@@ -62,6 +62,22 @@ impl Show {
     }
 }
 
+impl Show {
+    /// Shows that `what` is being done, for work whose length nobody knows, if
+    /// standard error is a terminal.
+    #[must_use]
+    pub fn busy(what: &str) -> Self {
+        let bar = if std::io::stderr().is_terminal() {
+            ProgressBar::new_spinner()
+        } else {
+            ProgressBar::hidden()
+        };
+        bar.set_message(what.to_owned());
+        bar.enable_steady_tick(REDRAW_EVERY);
+        Self { bar, drawing: None }
+    }
+}
+
 impl Drop for Show {
     fn drop(&mut self) {
         if let Some(drawing) = &self.drawing {

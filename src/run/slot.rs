@@ -59,7 +59,10 @@ pub(super) async fn work(
         let outcome = watched(&shared, &request, &mut sink, &pulse).await;
         let record = record(number, job, &request, free_ns, sink.into_trace(), outcome);
         free_ns = record.end_ns;
-        let tokens = u64::from(record.completion_tokens.unwrap_or_default());
+        // Where nobody has counted yet, pieces stand for tokens: this is for the
+        // progress line only.
+        let pieces = u32::try_from(record.marks.len()).unwrap_or(u32::MAX);
+        let tokens = u64::from(record.completion_tokens.unwrap_or(pieces));
         shared.progress.finished(record.is_ok(), tokens);
         if records.send(record).is_err() {
             // The disk is full or gone: the recorder says so at the end, and

@@ -53,7 +53,7 @@ impl Stop {
         self.at_least(1).await;
     }
 
-    /// Returns when requests in flight are to be cut: [`GRACE`] after the first
+    /// Returns when requests in flight are to be cut: 5 s after the first
     /// wish, or at the second.
     pub async fn cut(&self) {
         self.at_least(1).await;
