@@ -25,7 +25,8 @@ fn profile(desk: &Desk, tokenizer: &str, dataset: &str, more: &[&str]) -> common
 #[test]
 fn no_such_dataset() {
     let desk = Desk::new();
-    profile(&desk, &tokenizer(), "nowhere.json", FEW).refused(&["nowhere.json"]);
+    let left = profile(&desk, &tokenizer(), "nowhere.json", FEW);
+    left.refused(&["nowhere.json", "no such file"]);
 }
 
 #[test]
@@ -48,7 +49,7 @@ fn a_dataset_with_nothing_left_after_the_filter() {
     let desk = Desk::new();
     let short = r#"{"conversations":[{"value":"hi"},{"value":"ho"}]}"#;
     let file = desk.write("data.json", &format!("[{short},{short}]"));
-    profile(&desk, &tokenizer(), &file, FEW).refused(&["2"]);
+    profile(&desk, &tokenizer(), &file, FEW).refused(&["filter", "2"]);
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn a_model_that_is_missing() {
         &grpc.address,
         &[FEW, &["--model", "nope"]].concat(),
     );
-    left.refused(&["nope", "turbomind", "ensemble"]);
+    left.refused(&["nope", "turbomind", "--backend tis"]);
 }
 
 #[test]
@@ -142,7 +143,22 @@ fn a_wrong_or_missing_key() {
         &[FEW, &["--api-key", "sesame"]].concat(),
     );
     assert!(left.code <= 1, "{}", left.err);
-    for file in ["run.json", "requests.jsonl", "end.json"] {
+    let mut by_environment = desk.command(&[
+        "profile",
+        "--backend",
+        "api_server",
+        &server.address,
+        &tokenizer(),
+        &dataset(),
+        "--num-prompts",
+        "4",
+    ]);
+    let run = by_environment
+        .env("OPENAI_API_KEY", "sesame")
+        .output()
+        .unwrap();
+    assert!(common::left(run).code <= 1);
+    for file in ["run.json", "requests.jsonl", "recount.json", "end.json"] {
         let text = std::fs::read_to_string(desk.runs()[0].join(file)).unwrap();
         assert!(!text.contains("sesame"), "{file} holds the key");
     }
@@ -193,6 +209,27 @@ fn outputs_that_cannot_be_written() {
     desk.write("file", "");
     let left = desk.profile("api_server", "sim", &[FEW, &["--records", "file"]].concat());
     left.refused(&["file", "--records"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_path_that_is_no_text_is_no_panic() {
+    use std::os::unix::ffi::OsStrExt;
+    let desk = Desk::new();
+    let data = desk
+        .path("")
+        .join(std::ffi::OsStr::from_bytes(b"data-\xff.json"));
+    std::fs::copy(dataset(), &data).unwrap();
+    let mut command = desk.command(&["profile", "--backend", "api_server", "sim", &tokenizer()]);
+    let run = command
+        .arg(&data)
+        .args(FEW)
+        .args(["--sim-per-token-ms", "0.2"])
+        .output()
+        .unwrap();
+    let run = common::left(run);
+    run.no_panic();
+    assert!(run.code <= 1, "{}", run.err);
 }
 
 #[test]

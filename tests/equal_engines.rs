@@ -17,9 +17,20 @@ fn spread(values: &[f64]) -> f64 {
     most - values.iter().copied().fold(f64::MAX, f64::min)
 }
 
+/// Conversations whose answers are over in a tenth of a second.
+fn short() -> String {
+    let turns = |n| {
+        let question = format!("What is the number after {n}, and the one after that?");
+        let answer = "It is the one that comes next, as ever, and so on and on.";
+        format!(r#"{{"conversations":[{{"value":"{question}"}},{{"value":"{answer}"}}]}}"#)
+    };
+    let all: Vec<String> = (0..80).map(turns).collect();
+    format!("[{}]", all.join(","))
+}
+
 #[test]
 fn equal_engines_show_no_difference() {
-    for (concurrency, prompts) in [("1", "4"), ("32", "64")] {
+    for (concurrency, prompts) in [("1", "12"), ("32", "64")] {
         let desk = Desk::new();
         let load = [
             "--concurrency",
@@ -31,8 +42,12 @@ fn equal_engines_show_no_difference() {
         ];
         let engine = ["--sim-first-token-ms", "20", "--sim-per-token-ms", "5"];
         let free = ["--sim-preprocess-ms", "0", "--sim-postprocess-ms", "0"];
-        let arms = ["tis-direct=sim", "tis-ensemble=sim", "api_server=sim"];
-        let run = desk.compare(&arms, &[&load[..], &engine, &free].concat());
+        let (tokenizer, dataset) = (common::tokenizer(), desk.write("short.json", &short()));
+        let mut args = vec!["compare", &tokenizer, &dataset];
+        for arm in ["tis-direct=sim", "tis-ensemble=sim", "api_server=sim"] {
+            args.extend(["--backend", arm]);
+        }
+        let run = desk.run(&[&args, &load[..], &engine, &free].concat());
         assert!(run.code <= 1, "{}", run.err);
         let rows = desk.rows("x.csv");
         for (column, within_s) in [("FTL(ave)(s)", FTL_WITHIN_S), ("ITL(ave)(s)", ITL_WITHIN_S)] {

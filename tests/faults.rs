@@ -153,6 +153,51 @@ fn an_interrupted_run_keeps_what_had_finished() {
     assert_eq!(desk.run(&["report", &folder]).code, 1);
 }
 
+#[test]
+fn a_later_arm_that_cannot_start_costs_no_earlier_one() {
+    let desk = Desk::new();
+    let refusing = Server::start("api_server", &["--sim-script", "fail=refuse"]);
+    let arm = format!("api_server={}", refusing.address);
+    let load = ["--num-prompts", "6", "--concurrency", "2", "--csv", "x.csv"];
+    let run = desk.compare(&["tis=sim", &arm], &load);
+    assert_eq!(run.code, 2, "{}{}", run.out, run.err);
+    assert!(run.err.contains("warm-up"), "{}", run.err);
+    assert!(
+        run.out.contains("not all arms were measured"),
+        "{}",
+        run.out
+    );
+    let rows = desk.rows("x.csv");
+    assert_eq!((rows.len(), rows[0]["failed"].as_str()), (1, "0"));
+    assert!(
+        rows[0]["reasons"].contains("arms_missing"),
+        "{}",
+        rows[0]["reasons"]
+    );
+}
+
+#[test]
+#[cfg(unix)]
+fn a_full_disk_is_called_so() {
+    let desk = Desk::new();
+    let (tokenizer, dataset) = (tokenizer(), dataset());
+    let binary = env!("CARGO_BIN_EXE_pairbench");
+    // The shell's limit on file sizes stands for the disk: blocks of 512 or
+    // 1,024 bytes, and SIGXFSZ ignored so that the write fails instead.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 16; exec {binary} profile --backend api_server sim {tokenizer} \
+         {dataset} --num-prompts 40 --concurrency 8 --warmup 0 --sim-per-token-ms 0.2"
+    );
+    let mut shell = std::process::Command::new("sh");
+    let run = shell
+        .args(["-c", &script])
+        .current_dir(desk.path(""))
+        .output()
+        .unwrap();
+    let run = left(run);
+    run.refused(&["cannot write", "requests.jsonl"]);
+}
+
 /// Starts a run, does `then` when its first request has finished, and waits
 /// for its end.
 fn spawn_and(mut run: std::process::Command, desk: &Desk, then: impl FnOnce()) -> common::Left {
@@ -175,6 +220,7 @@ fn wait_for_a_record(desk: &Desk, child: &mut std::process::Child) {
         if written || child.try_wait().unwrap().is_some() {
             return;
         }
-        std::thread::yield_now();
+        // Looks again soon, without taking a core from what it waits for.
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }

@@ -107,7 +107,8 @@ pairbench compare [OPTIONS] --backend <NAME=ADDR> --backend <NAME=ADDR>
 pub struct CompareArgs {
     /// An arm: a way to ask and a server's address, or NAME=sim for an
     /// embedded, simulated server. Two or more; the first is the one that the
-    /// others are compared to. Names as in `profile --backend`
+    /// others are compared to. Names as in `profile --backend`. With ",model=M"
+    /// behind the address the arm asks for that model
     #[arg(long = "backend", value_name = "NAME=ADDR", required = true)]
     pub backends: Vec<String>,
 
@@ -143,7 +144,7 @@ Examples:
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
-#[command(allow_negative_numbers = true)]
+#[command(allow_negative_numbers = true, after_help = DEMO_EXAMPLES)]
 pub struct DemoArgs {
     /// Requests in flight at once, per server
     #[arg(long, value_name = "N", default_value_t = 8)]
@@ -170,6 +171,10 @@ pub struct DemoArgs {
     #[arg(long, value_name = "DIR", default_value = "./pairbench-runs")]
     pub records: PathBuf,
 }
+
+const DEMO_EXAMPLES: &str = "\
+Example:
+  pairbench demo --concurrency 16 --num-prompts 200";
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
@@ -201,6 +206,7 @@ Example:
 
 /// Arguments of `report`.
 #[derive(Debug, Args)]
+#[command(after_help = REPORT_EXAMPLES)]
 pub struct ReportArgs {
     /// Folders of raw records; several are set side by side, against the first
     #[arg(value_name = "DIR", required = true)]
@@ -210,6 +216,13 @@ pub struct ReportArgs {
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
 }
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  pairbench report ./pairbench-runs/20261124T031824Z-tis
+  Two runs, side by side:
+  pairbench report ./pairbench-runs/20261124T031824Z-tis \\
+    ./pairbench-runs/20261124T032011Z-api_server";
 
 /// The table of backends, its text in a column of its own: the help is wrapped
 /// at 80 columns, of which flags' texts have 70.

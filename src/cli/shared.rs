@@ -95,18 +95,15 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub warmup: u32,
 
-    /// Model to ask for [default: Triton: LMDeploy's names; api_server: the
-    /// first of /v1/models]
+    /// Model to ask for; in compare rather per arm, as NAME=ADDR,model=MODEL
+    /// [default: Triton: LMDeploy's names; api_server: the first of
+    /// /v1/models]
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
 
-    /// Key for servers that want one
-    #[arg(
-        long = "api-key",
-        value_name = "KEY",
-        env = "OPENAI_API_KEY",
-        hide_env_values = true
-    )]
+    /// Key for servers that want one [default: for api_server the environment's
+    /// OPENAI_API_KEY]
+    #[arg(long = "api-key", value_name = "KEY")]
     pub api_key: Option<String>,
 
     /// File that gets one row per run; made with a header if it is not there

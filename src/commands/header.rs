@@ -51,7 +51,7 @@ pub(super) fn header(
         sampling_style: work.style.to_string(),
         adds_bos: tokenizer.adds_bos(),
         max_failed: config.run.max_failed,
-        command: command_line(std::env::args()),
+        command: command_line(std::env::args_os().map(|arg| arg.to_string_lossy().into_owned())),
         cores: std::thread::available_parallelism()
             .map_or(0, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),
     }

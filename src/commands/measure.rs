@@ -4,17 +4,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
-use backends::{Backend, Clock, ServerInfo};
+use anyhow::{Context, Error, Result, bail, ensure};
+use backends::Clock;
 
-use super::advise;
+use super::arms::{self, Ready};
 use super::header::header;
-use crate::config::{Arm, Config, Data};
+use crate::config::{Config, Data};
 use crate::plan::{self, Plan, Settings};
-use crate::record::{self, Recount, Run};
+use crate::record::{self, Record, Recount, Run};
 use crate::report;
 use crate::run::{CLIENT_THREAD, Limits, Runner, Show, Stop, Wall};
-use crate::sim::{self, Embedded};
+use crate::sim::Embedded;
 use crate::workload::{self, Tokenizer};
 
 /// A finished run and where its records are.
@@ -23,29 +23,25 @@ pub(super) struct Measured {
     pub(super) run: Run,
 }
 
-/// An arm whose server has answered.
-struct Ready<'a> {
-    arm: &'a Arm,
-    backend: Arc<dyn Backend>,
-    info: ServerInfo,
-    /// Keeps an embedded server alive.
-    _server: Option<Embedded>,
+/// What became of the arms.
+pub(super) struct Outcome {
+    /// The runs that have records, in the order of the arms; at least one.
+    pub(super) measured: Vec<Measured>,
+    /// Why there are fewer than arms, unless the user stopped.
+    pub(super) trouble: Option<Error>,
 }
 
-/// Measures all arms, one after the other, with the same plan.
+/// Measures all arms, one after the other, with the same plan. What has been
+/// measured is never lost to a later arm's trouble.
 ///
 /// # Errors
-/// Whatever keeps the first request from being sent; after that, only records
-/// that cannot be written.
-pub(super) fn measure(config: &Config) -> Result<Vec<Measured>> {
+/// Whatever keeps the first arm from being measured.
+pub(super) fn measure(config: &Config) -> Result<Outcome> {
     report::csv::check(&config.run.csv)?;
-    std::fs::create_dir_all(&config.run.records).with_context(|| {
-        let folder = config.run.records.display();
-        format!("cannot make the folder {folder}; choose another with --records")
-    })?;
+    record::check_parent(&config.run.records)?;
     let tokenizer = Arc::new(tokenizer(&config.work.data)?);
     let clock = Clock::start();
-    let servers = embedded(config, &tokenizer, clock)?;
+    let servers = arms::embedded(config, &tokenizer, clock)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.run.client_threads)
         .thread_name(CLIENT_THREAD)
@@ -53,10 +49,9 @@ pub(super) fn measure(config: &Config) -> Result<Vec<Measured>> {
         .build()
         .context("cannot start the client's threads")?;
     let stop = Stop::default();
-    let measured = runtime.block_on(async {
-        stop.listen();
+    let outcome = runtime.block_on(async {
         tokio::select! {
-            measured = all(config, servers, &tokenizer, clock, &stop) => measured,
+            outcome = all(config, servers, &tokenizer, clock, &stop) => outcome,
             () = stop.quit() => bail!(
                 "quit by the user; what had finished is in {}, see `pairbench report`",
                 config.run.records.display()
@@ -64,7 +59,7 @@ pub(super) fn measure(config: &Config) -> Result<Vec<Measured>> {
         }
     });
     runtime.shutdown_background();
-    measured
+    outcome
 }
 
 async fn all(
@@ -73,20 +68,27 @@ async fn all(
     tokenizer: &Tokenizer,
     clock: Clock,
     stop: &Stop,
-) -> Result<Vec<Measured>> {
+) -> Result<Outcome> {
     let mut ready = Vec::new();
     for (arm, server) in config.arms.iter().zip(servers) {
-        ready.push(probe(arm, server, config.run.concurrency).await?);
+        ready.push(arms::probe(arm, server, config.run.concurrency).await?);
     }
     let plan = make_plan(config, tokenizer)?;
+    // Up to here Ctrl-C simply ends the process: there is nothing to be kept.
+    stop.listen();
     let mut measured = Vec::new();
+    let mut trouble = None;
     for arm in ready {
-        measured.push(one(config, arm, plan.clone(), tokenizer, clock, stop).await?);
-        if stop.is_wished() {
+        match one(config, arm, plan.clone(), tokenizer, clock, stop).await {
+            Ok(run) => measured.push(run),
+            Err(error) if measured.is_empty() => return Err(error),
+            Err(error) => trouble = Some(error),
+        }
+        if trouble.is_some() || stop.is_wished() {
             break;
         }
     }
-    Ok(measured)
+    Ok(Outcome { measured, trouble })
 }
 
 fn tokenizer(data: &Data) -> Result<Tokenizer> {
@@ -94,49 +96,6 @@ fn tokenizer(data: &Data) -> Result<Tokenizer> {
         Data::Files { tokenizer, .. } => Tokenizer::load(tokenizer),
         Data::Bundled => Tokenizer::bundled(),
     }
-}
-
-/// Starts the embedded servers, each with an engine of its own.
-fn embedded(
-    config: &Config,
-    tokenizer: &Arc<Tokenizer>,
-    clock: Clock,
-) -> Result<Vec<Option<Embedded>>> {
-    let mut codec = None;
-    let start = |arm: &Arm| {
-        if !arm.is_embedded() {
-            return Ok(None);
-        }
-        let codec = match &codec {
-            Some(codec) => Arc::clone(codec),
-            None => Arc::clone(codec.insert(sim::codec_of(Arc::clone(tokenizer))?)),
-        };
-        Embedded::start(arm.entry, &config.sim, codec, clock, "127.0.0.1:0").map(Some)
-    };
-    config.arms.iter().map(start).collect()
-}
-
-async fn probe(arm: &Arm, server: Option<Embedded>, concurrency: u32) -> Result<Ready<'_>> {
-    let mut target = arm.target.clone();
-    if let Some(server) = &server {
-        target.address = server.address.to_string();
-    }
-    let of_arm = || format!("--backend {} at {}", arm.entry.name, arm.address);
-    let backend = (arm.entry.connect)(target).with_context(of_arm)?;
-    let info = backend.probe().await.with_context(of_arm)?;
-    if let Some(most) = info.max_running.filter(|most| *most < concurrency) {
-        advise(&format!(
-            "{} runs {most} requests at once; of {concurrency} in flight the rest waits in its \
-             queue, and the first-token latency holds that wait (see --concurrency)",
-            of_arm()
-        ));
-    }
-    Ok(Ready {
-        arm,
-        backend,
-        info,
-        _server: server,
-    })
 }
 
 fn make_plan(config: &Config, tokenizer: &Tokenizer) -> Result<Plan> {
@@ -176,43 +135,65 @@ async fn one(
         stop: stop.clone(),
         first_id: wall.first_id(),
     };
-    let name = ready.arm.entry.name;
-    let of_arm = || format!("--backend {name} at {}", ready.arm.address);
-    let busy = Show::busy(&format!("{name}: counting prompts, warming up"));
-    runner
-        .ask_prompt_tokens(&mut plan)
-        .await
-        .with_context(of_arm)?;
-    runner.warm_up(&plan).await.with_context(of_arm)?;
-    drop(busy);
-    let folder = record::create_folder(&config.run.records, &format!("{}-{name}", wall.stamp()))?;
+    let of_arm = || ready.name();
+    tokio::select! {
+        prepared = prepare(&runner, &mut plan, ready.arm.entry.name) => {
+            prepared.with_context(of_arm)?;
+        }
+        () = stop.wished() => {}
+    }
+    if stop.is_wished() {
+        bail!("{}: stopped by the user before its first request", of_arm());
+    }
+    let folder = format!("{}-{}", wall.stamp(), ready.arm.entry.name);
+    let folder = record::create_folder(&config.run.records, &folder)?;
     let header = header(config, ready.arm, &ready.info, tokenizer, &plan, wall.utc());
     runner.run(&plan, &header, &folder).await?;
-    recount(&folder, tokenizer)?;
-    let run = record::load(&folder)?;
+    let mut run = record::load(&folder)?;
+    run.recount = recount(&run, tokenizer);
+    record::save_recount(&folder, &run.recount)?;
     Ok(Measured { folder, run })
 }
 
-/// Counts the answers' texts with the workload's tokenizer, after the run, and
-/// keeps the counts beside the records.
-fn recount(folder: &Path, tokenizer: &Tokenizer) -> Result<()> {
-    let run = record::load(folder)?;
-    let mut recount = Recount::default();
-    for record in run.records.iter().filter(|record| record.is_ok()) {
-        if record.text.is_empty() {
-            continue;
-        }
-        let first = record
-            .text
-            .get(..record.first_text_bytes)
-            .unwrap_or_default();
-        recount.answers.push((
-            record.index,
-            tokenizer.count_answer(&record.text)?,
-            tokenizer.count_answer(first)?,
-        ));
+/// Everything that comes before the clock.
+async fn prepare(runner: &Runner, plan: &mut Plan, name: &str) -> Result<()> {
+    let _busy = Show::busy(&format!("{name}: counting prompts, warming up"));
+    runner.ask_prompt_tokens(plan).await?;
+    runner.warm_up(plan).await
+}
+
+/// Counts the answers' texts with the workload's tokenizer, on all cores. A text
+/// that it cannot read has no count, which the report will say.
+fn recount(run: &Run, tokenizer: &Tokenizer) -> Recount {
+    let answers: Vec<&Record> = run
+        .records
+        .iter()
+        .filter(|record| record.is_ok() && run.header.answer == "text")
+        .collect();
+    let texts: Vec<&str> = answers
+        .iter()
+        .flat_map(|record| {
+            let first = record.text.get(..record.first_text_bytes);
+            [record.text.as_str(), first.unwrap_or_default()]
+        })
+        .collect();
+    let counts: Vec<Option<u32>> = match tokenizer.count_answers(&texts) {
+        Ok(counts) => counts.into_iter().map(Some).collect(),
+        Err(_) => texts
+            .iter()
+            .map(|text| tokenizer.count_answer(text).ok())
+            .collect(),
+    };
+    let answers = answers
+        .iter()
+        .zip(counts.chunks_exact(2))
+        .filter_map(|(record, counts)| match counts {
+            [Some(all), Some(first)] => Some((record.index, *all, *first)),
+            _ => None,
+        });
+    Recount {
+        answers: answers.collect(),
     }
-    record::save_recount(folder, &recount)
 }
 
 /// Appends one row per run.

@@ -1,6 +1,7 @@
 //! The verbs, one file each: they walk through the rooms in order and print.
 //! Nothing is computed here.
 
+mod arms;
 mod compare;
 mod header;
 mod measure;
@@ -8,9 +9,10 @@ mod profile;
 mod report;
 mod serve;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::cli::{Cli, Command};
 use crate::config::Config;
@@ -70,10 +72,14 @@ pub fn complain(error: &anyhow::Error) -> Exit {
 ///
 /// A reader that has gone (`pairbench ... | head`) is no error: whoever wanted
 /// the rest would still be there.
-fn show(text: &str) {
-    use std::io::Write;
+fn show(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Prints advice on standard error.

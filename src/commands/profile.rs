@@ -13,18 +13,15 @@ use crate::{report, stats};
 /// Whatever keeps the run from starting, or its results from being written.
 pub(super) fn profile(config: &Config) -> Result<Exit> {
     let mut valid = true;
-    for measured in measure(config)? {
+    for measured in measure(config)?.measured {
         let summary = stats::summarize(&measured.run);
         let verdict = stats::judge(&measured.run, &summary);
         valid &= verdict.is_valid();
-        show(&report::text::profile(&measured.run, &summary, &verdict));
+        show(&report::text::profile(&measured.run, &summary, &verdict))?;
+        show(&format!("\nrecords in {}\n", measured.folder.display()))?;
         let row = report::csv::row(&measured.run, &summary, &verdict);
         append(&config.run.csv, &[row])?;
-        show(&format!(
-            "\nrow appended to {}; records in {}\n",
-            config.run.csv.display(),
-            measured.folder.display()
-        ));
+        show(&format!("row appended to {}\n", config.run.csv.display()))?;
     }
     Ok(Exit::of(valid))
 }

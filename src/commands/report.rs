@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::compare::side_by_side;
+use super::compare::{Page, side_by_side};
 use super::{Exit, measure, show};
 use crate::cli::ReportArgs;
 use crate::record::{self, Run};
@@ -22,13 +22,18 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit> {
         .map(|folder| record::load(folder))
         .collect::<Result<_>>()?;
     let [run] = runs.as_slice() else {
-        return side_by_side(&runs, args.csv.as_deref());
+        let page = Page {
+            csv: args.csv.as_deref(),
+            ..Page::default()
+        };
+        return side_by_side(&runs, page);
     };
     let summary = stats::summarize(run);
     let verdict = stats::judge(run, &summary);
-    show(&pages::text::profile(run, &summary, &verdict));
+    show(&pages::text::profile(run, &summary, &verdict))?;
     if let Some(csv) = &args.csv {
         measure::append(csv, &[pages::csv::row(run, &summary, &verdict)])?;
+        show(&format!("\nrow appended to {}\n", csv.display()))?;
     }
     Ok(Exit::of(verdict.is_valid()))
 }

@@ -27,7 +27,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<Exit> {
     show(&format!(
         "serving a simulated model as {} on {} until Ctrl-C\n",
         entry.family, server.address
-    ));
+    ))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -6,6 +6,7 @@ mod sim;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +24,10 @@ pub use sim::SimConfig;
 const MAX_CONCURRENCY: u32 = 20_000;
 /// Longest wait that a flag may ask for, in seconds: a week.
 const MAX_WAIT_S: f64 = 604_800.0;
+/// Most warm-up requests per slot; more would be a run of their own.
+const MAX_WARMUP: u32 = 1_000;
+/// Most threads of the client.
+const MAX_THREADS: u32 = 1_024;
 
 /// Everything that `profile`, `compare` and `demo` need to know.
 #[derive(Clone, Debug)]
@@ -129,7 +134,8 @@ impl Config {
     pub fn of_profile(args: ProfileArgs) -> Result<Self> {
         let entry = find(&args.backend)?;
         let work = work(&args.work, args.stream_output.unwrap_or(false))?;
-        let arm = arm(entry, &args.address, &args.run, &work)?;
+        let model = args.run.model.clone();
+        let arm = arm(entry, &args.address, model, &args.run, &work)?;
         let csv = format!("./profile_{}.csv", entry.family);
         Ok(Self {
             arms: vec![arm],
@@ -150,8 +156,13 @@ impl Config {
             let (name, address) = word.split_once('=').with_context(|| {
                 format!("--backend {word}: give NAME=ADDRESS, such as tis=0.0.0.0:33337 or tis=sim")
             })?;
-            arms.push(arm(find(name)?, address, &args.run, &work)?);
+            let (address, model) = match address.split_once(",model=") {
+                Some((address, model)) => (address, Some(model.to_owned())),
+                None => (address, args.run.model.clone()),
+            };
+            arms.push(arm(find(name)?, address, model, &args.run, &work)?);
         }
+        one_model_for_all(&arms, args.run.model.as_deref())?;
         ensure!(
             arms.len() >= 2,
             "compare needs two arms or more: give --backend at least twice, or use profile for one"
@@ -224,7 +235,46 @@ pub fn find(name: &str) -> Result<&'static Entry> {
     })
 }
 
-fn arm(entry: &'static Entry, address: &str, run: &RunArgs, work: &Work) -> Result<Arm> {
+/// `--model` for all arms makes sense only where the name means the same thing:
+/// for `tis` it is the engine's model, for `tis-ensemble` the ensemble's, for
+/// `api_server` what the server calls itself.
+fn one_model_for_all(arms: &[Arm], model: Option<&str>) -> Result<()> {
+    let Some(model) = model else {
+        return Ok(());
+    };
+    let taking = |arm: &&Arm| arm.target.model.as_deref() == Some(model);
+    let names: BTreeSet<_> = arms
+        .iter()
+        .filter(taking)
+        .map(|arm| arm.entry.name)
+        .collect();
+    ensure!(
+        names.len() <= 1,
+        "--model {model}: means another thing for each of {}; give it per arm, as \
+         --backend NAME=ADDR,model={model}",
+        names.into_iter().collect::<Vec<_>>().join(", ")
+    );
+    Ok(())
+}
+
+/// The key for an arm. One that was typed is for every arm; the environment's
+/// is OpenAI's, so no Triton server gets it unasked.
+fn key(entry: &Entry, typed: Option<&str>) -> Option<String> {
+    let key = match typed {
+        Some(key) => key.to_owned(),
+        None if entry.family == "api_server" => std::env::var("OPENAI_API_KEY").ok()?,
+        None => return None,
+    };
+    (!key.is_empty()).then_some(key)
+}
+
+fn arm(
+    entry: &'static Entry,
+    address: &str,
+    model: Option<String>,
+    run: &RunArgs,
+    work: &Work,
+) -> Result<Arm> {
     ensure!(
         !address.is_empty(),
         "--backend {}: the address is empty; give HOST:PORT or sim",
@@ -242,8 +292,8 @@ fn arm(entry: &'static Entry, address: &str, run: &RunArgs, work: &Work) -> Resu
         address: address.to_owned(),
         target: Target {
             address: address.to_owned(),
-            model: run.model.clone(),
-            api_key: run.api_key.clone().filter(|key| !key.is_empty()),
+            model,
+            api_key: key(entry, run.api_key.as_deref()),
             prompt_mode: work.prompt_mode,
             connect_timeout: seconds(run.connect_timeout, "--connect-timeout")?,
             probe_timeout: PROBE_TIMEOUT,
@@ -286,9 +336,20 @@ fn work(args: &WorkArgs, stream: bool) -> Result<Work> {
 
 fn run(args: RunArgs, default_csv: &str) -> Result<RunConfig> {
     let client_threads = match args.client_threads {
-        Some(threads) => usize::try_from(at_least_one(threads, "--client-threads")?)?,
+        Some(threads) => {
+            ensure!(
+                (1..=MAX_THREADS).contains(&threads),
+                "--client-threads {threads}: must be from 1 to {MAX_THREADS}"
+            );
+            usize::try_from(threads)?
+        }
         None => cores(),
     };
+    ensure!(
+        args.warmup <= MAX_WARMUP,
+        "--warmup {}: at most {MAX_WARMUP} per slot",
+        args.warmup
+    );
     Ok(RunConfig {
         concurrency: concurrency(args.concurrency)?,
         warmup: args.warmup,

@@ -8,7 +8,7 @@ use backends::engine::{EngineConfig, Script, Timing};
 
 use crate::cli::SimArgs;
 
-/// Longest time that a flag may ask for, in milliseconds: an hour.
+/// Most milliseconds (an hour) or microseconds that a flag may ask for.
 const MAX_MS: f64 = 3_600_000.0;
 
 /// A simulated server: its engine and what lies around it.
@@ -28,7 +28,7 @@ impl SimConfig {
     pub fn of(args: &SimArgs) -> Result<Self> {
         let per_token = millis(args.per_token_ms, "--sim-per-token-ms")?;
         let first_token = millis(args.first_token_ms, "--sim-first-token-ms")?;
-        let prefill = millis(args.prefill_us / 1e3, "--sim-prefill-us")?;
+        let prefill = micros(args.prefill_us, "--sim-prefill-us")?;
         let timing = if args.batching {
             batching(per_token, prefill)
         } else {
@@ -100,8 +100,16 @@ fn batching(step: Duration, prefill_per_token: Duration) -> Timing {
 
 fn millis(value: f64, flag: &str) -> Result<Duration> {
     ensure!(
-        value.is_finite() && (0.0..=MAX_MS).contains(&value),
-        "{flag}: must be from 0 to {MAX_MS} milliseconds"
+        (0.0..=MAX_MS).contains(&value),
+        "{flag} {value}: must be from 0 to {MAX_MS} milliseconds"
     );
     Ok(Duration::from_secs_f64(value / 1e3))
+}
+
+fn micros(value: f64, flag: &str) -> Result<Duration> {
+    ensure!(
+        (0.0..=MAX_MS).contains(&value),
+        "{flag} {value}: must be from 0 to {MAX_MS} microseconds"
+    );
+    Ok(Duration::from_secs_f64(value / 1e6))
 }

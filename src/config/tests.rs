@@ -85,6 +85,23 @@ fn a_configuration_does_not_print_its_key() {
 }
 
 #[test]
+fn a_model_is_named_per_arm() {
+    let base = "compare --backend tis=a:1 --backend api_server=b:2,model=m tok data";
+    let models: Vec<_> = config(base)
+        .expect("good")
+        .arms
+        .iter()
+        .map(|arm| (arm.address.clone(), arm.target.model.clone()))
+        .collect();
+    let expected = [("a:1", None), ("b:2", Some("m"))]
+        .map(|(address, model)| (address.to_owned(), model.map(str::to_owned)));
+    assert_eq!(models, expected);
+    let both = base.replace(",model=m", "") + " --model m";
+    let error = config(&both).expect_err("two meanings");
+    assert!(error.contains("per arm"), "{error}");
+}
+
+#[test]
 fn the_demo_shows_every_way() {
     let config = config("demo").expect("good");
     assert_eq!(config.arms.len(), backends::ALL.len());

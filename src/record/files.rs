@@ -18,6 +18,33 @@ const REQUESTS: &str = "requests.jsonl";
 const RECOUNT: &str = "recount.json";
 const END: &str = "end.json";
 
+/// Whether folders can be made below `parent`, found out before anything is
+/// measured. Makes nothing: the first existing folder on the way up is tried.
+///
+/// # Errors
+/// When something on the way is no folder, or may not be written to.
+pub fn check_parent(parent: &Path) -> Result<()> {
+    let cure = || {
+        format!(
+            "cannot make a folder for raw records below {}; choose another with --records",
+            parent.display()
+        )
+    };
+    let existing = parent
+        .ancestors()
+        .map(|folder| {
+            if folder.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                folder
+            }
+        })
+        .find(|folder| folder.exists())
+        .with_context(cure)?;
+    tempfile::tempfile_in(existing).with_context(cure)?;
+    Ok(())
+}
+
 /// Makes a new folder below `parent`, named `name`, or `name-2` and so on if
 /// that is taken: nothing older is touched.
 ///
@@ -196,12 +223,24 @@ fn read_optional<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     }
 }
 
+/// A temporary file with the permissions that any new file would get; by itself
+/// it would be its owner's only.
+fn readable_by_all(parent: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(parent)
+}
+
 /// Writes whole or not at all: into a temporary file beside the target, then
 /// renamed over it.
 fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     let failed = || format!("cannot write {}", path.display());
     let parent = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(parent).with_context(failed)?;
+    let mut file = readable_by_all(parent).with_context(failed)?;
     serde_json::to_writer_pretty(&mut file, value).with_context(failed)?;
     file.write_all(b"\n").with_context(failed)?;
     file.persist(path).with_context(failed)?;
@@ -285,6 +324,19 @@ mod tests {
         let first = create_folder(parent.path(), "run").expect("folder");
         let second = create_folder(parent.path(), "run").expect("folder");
         assert!(first.ends_with("run") && second.ends_with("run-2"));
+    }
+
+    #[test]
+    fn a_place_for_folders_is_found_out_beforehand() {
+        let parent = tempfile::tempdir().expect("temporary folder");
+        super::check_parent(&parent.path().join("a/b")).expect("can be made");
+        assert!(!parent.path().join("a").exists(), "nothing is made");
+        let file = parent.path().join("file");
+        std::fs::write(&file, "").expect("writable");
+        for place in [file.clone(), file.join("below")] {
+            let error = super::check_parent(&place).expect_err("a file is no folder");
+            assert!(error.to_string().contains("--records"), "{error}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use files::{Recorder, create_folder, load, save_recount};
+pub use files::{Recorder, check_parent, create_folder, load, save_recount};
 
 /// Version of the files' layout. A folder with another number is refused.
 pub const FORMAT: u32 = 1;
@@ -129,7 +129,8 @@ pub struct Record {
     pub prompt_tokens: u32,
     /// Tokens asked for.
     pub requested_tokens: u32,
-    /// When the schedule meant it to start (closed loop: its slot was free).
+    /// When the schedule meant it to start (closed loop: its slot was free, the
+    /// answer before it read and closed).
     pub scheduled_ns: u64,
     /// When the backend was called.
     pub issued_ns: u64,

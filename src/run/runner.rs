@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use backends::{Backend, Clock, Error, ServerCounters};
@@ -19,6 +20,9 @@ use crate::record::{Record, Recorder, RunEnd, RunHeader};
 /// Requests at once when the server is asked to count prompts: quick on a
 /// server with a few preprocessing instances, no storm.
 const COUNTING_AT_ONCE: usize = 16;
+
+/// Longest wait for a server's own counters.
+const COUNTERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// One backend about to be measured.
 pub struct Runner {
@@ -39,7 +43,8 @@ impl Runner {
     /// answers will not carry it. Before the run, never timed.
     ///
     /// # Errors
-    /// The server's refusal, with the prompt's place in the plan.
+    /// The server's refusal, with the prompt's place in the plan: a prompt that
+    /// the server does not count it will not answer either.
     pub async fn ask_prompt_tokens(&self, plan: &mut Plan) -> Result<(), Error> {
         let backend = self.backend.as_ref();
         let mut counts = stream::iter(plan.jobs.iter().enumerate())
@@ -96,7 +101,7 @@ impl Runner {
     /// here: it is what the records say.
     pub async fn run(&self, plan: &Plan, header: &RunHeader, folder: &Path) -> Result<RunEnd> {
         let recorder = Recorder::create(folder, header)?;
-        let counters_before = self.backend.server_counters().await.ok().flatten();
+        let counters_before = self.counters().await;
         let first_id = self.first_id + u64::try_from(plan.warmup.len()).unwrap_or_default();
         let shared = self.shared(plan.jobs.clone(), first_id);
         let total = u64::try_from(plan.jobs.len()).unwrap_or_default();
@@ -107,7 +112,7 @@ impl Runner {
         let span_ns = self.clock.now_ns() - start_ns;
         let cpu = ThreadTimes::now().since(&cpu_before);
         drop(show);
-        let counters_after = self.backend.server_counters().await.ok().flatten();
+        let counters_after = self.counters().await;
         let end = RunEnd {
             interrupted: self.stop.is_wished(),
             span_ns,
@@ -117,6 +122,19 @@ impl Runner {
         };
         recorder.finish(&end)?;
         Ok(end)
+    }
+
+    /// The server's counters, if it hands them out soon. Nobody who wants to
+    /// stop waits for them.
+    async fn counters(&self) -> Option<ServerCounters> {
+        if self.stop.is_wished() {
+            return None;
+        }
+        let counters = self.backend.server_counters();
+        tokio::time::timeout(COUNTERS_WITHIN, counters)
+            .await
+            .ok()?
+            .ok()?
     }
 
     fn shared(&self, jobs: Vec<Job>, first_id: u64) -> Arc<Shared> {
@@ -156,9 +174,12 @@ fn difference(
     before: Option<ServerCounters>,
     after: Option<ServerCounters>,
 ) -> BTreeMap<String, f64> {
-    let before = before.unwrap_or_default().values;
-    let after = after.unwrap_or_default().values;
+    let (Some(before), Some(after)) = (before, after) else {
+        return BTreeMap::new();
+    };
+    let before = before.values;
     after
+        .values
         .into_iter()
         .map(|(name, value)| {
             let earlier = before.get(&name).copied().unwrap_or_default();

@@ -57,8 +57,19 @@ pub(super) async fn work(
         request.id = shared.first_id + u64::try_from(number).unwrap_or_default();
         let mut sink = Sink::start(shared.clock, pulse.clone(), request.output_tokens);
         let outcome = watched(&shared, &request, &mut sink, &pulse).await;
-        let record = record(number, job, &request, free_ns, sink.into_trace(), outcome);
-        free_ns = record.end_ns;
+        let scheduled_ns = free_ns;
+        sink.end();
+        // Not the answer's end: what the server takes to close it is its own
+        // time, and no delay of the client.
+        free_ns = shared.clock.now_ns();
+        let record = record(
+            number,
+            job,
+            &request,
+            scheduled_ns,
+            sink.into_trace(),
+            outcome,
+        );
         // Where nobody has counted yet, pieces stand for tokens: this is for the
         // progress line only.
         let pieces = u32::try_from(record.marks.len()).unwrap_or(u32::MAX);
@@ -67,7 +78,7 @@ pub(super) async fn work(
         if records.send(record).is_err() {
             // The disk is full or gone: the recorder says so at the end, and
             // sending more requests would measure for nobody.
-            shared.stop.wish();
+            shared.stop.halt();
             return;
         }
     }
@@ -111,13 +122,18 @@ async fn caught(answer: impl Future<Output = Result<Finish, Error>>) -> Result<F
 /// the shorter limit asks for, so a running request costs no timer per token.
 async fn watch(clock: Clock, pulse: &Pulse, limits: Limits, stream: bool) -> Error {
     let look_every = limits.between_tokens.min(limits.first_token);
+    let issued_ns = pulse.read().0;
     loop {
-        let (last_ns, streaming) = pulse.read();
-        let limit = match (stream, streaming) {
-            (true, true) => limits.between_tokens,
-            _ => limits.first_token,
+        let (last_ns, has_tokens) = pulse.read();
+        // An answer in one piece may come over a wire that shows it growing; its
+        // limit is for the whole all the same.
+        let streaming = stream && has_tokens;
+        let (since_ns, limit) = if streaming {
+            (last_ns, limits.between_tokens)
+        } else {
+            (issued_ns, limits.first_token)
         };
-        let due = clock.instant_at(last_ns) + limit;
+        let due = clock.instant_at(since_ns) + limit;
         let now = clock.instant_at(clock.now_ns());
         if due <= now {
             return silence(limit, streaming);
@@ -136,7 +152,9 @@ fn silence(limit: Duration, streaming: bool) -> Error {
     } else {
         Error::new(
             ErrorKind::TimeoutFirstToken,
-            format!("no token for {seconds} s (limit: --first-token-timeout)"),
+            format!(
+                "no token, or no whole answer without streaming, for {seconds} s (limit: --first-token-timeout)"
+            ),
         )
     }
 }

@@ -42,6 +42,16 @@ impl Stop {
         self.sender.send_modify(|wishes| *wishes += 1);
     }
 
+    /// Stops the run for a reason of the house's own, such as a full disk. Never
+    /// counts as the user's second wish.
+    pub fn halt(&self) {
+        self.sender.send_if_modified(|wishes| {
+            let first = *wishes == 0;
+            *wishes = (*wishes).max(1);
+            first
+        });
+    }
+
     /// Whether somebody has wished so.
     #[must_use]
     pub fn is_wished(&self) -> bool {
@@ -95,6 +105,19 @@ mod tests {
     use std::time::Duration;
 
     use super::Stop;
+
+    #[tokio::test(start_paused = true)]
+    async fn many_halts_are_one_wish() {
+        let stop = Stop::default();
+        for _ in 0..3 {
+            stop.halt();
+        }
+        assert!(stop.is_wished());
+        let soon = Duration::from_secs(1);
+        assert!(tokio::time::timeout(soon, stop.quit()).await.is_err());
+        stop.wish();
+        stop.quit().await;
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_first_wish_gives_grace_the_second_does_not() {

@@ -29,5 +29,5 @@ pub use metric::{Metric, ratio};
 pub use summary::{Counts, Latencies, Summary, summarize};
 pub use together::{Arm, judge_together, labels};
 pub use tokens::{Messages, ServerPrompts, TextCheck, TokenSource, Tokens};
-pub use verdict::{Reason, Verdict, judge};
+pub use verdict::{Reason, Verdict, arms_missing, judge};
 pub use way::{HopMean, Way};

@@ -90,7 +90,7 @@ pub fn summarize(run: &Run) -> Summary {
         .collect();
     let counts = counts(run);
     let tokens = tokens::tokens(&finished);
-    let elapsed_ns = elapsed_ns(&finished);
+    let elapsed_ns = elapsed_ns(&run.records, &finished);
     let per_s = |amount: u64| {
         let elapsed_ns = elapsed_ns.filter(|elapsed_ns| *elapsed_ns > 0)?;
         Some(amount as f64 / (elapsed_ns as f64 / 1e9))
@@ -134,8 +134,10 @@ fn counts(run: &Run) -> Counts {
     }
 }
 
-fn elapsed_ns(finished: &[(&Record, Counted)]) -> Option<u64> {
-    let first_ns = finished.iter().map(|(record, _)| record.issued_ns).min()?;
+/// From the first request's start, whatever became of it, to the last answer's
+/// end.
+fn elapsed_ns(records: &[Record], finished: &[(&Record, Counted)]) -> Option<u64> {
+    let first_ns = records.iter().map(|record| record.issued_ns).min()?;
     let last_ns = finished.iter().map(|(record, _)| record.end_ns).max()?;
     Some(last_ns.saturating_sub(first_ns))
 }

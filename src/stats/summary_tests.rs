@@ -267,6 +267,22 @@ fn a_count_that_nobody_made_is_not_assumed() {
 }
 
 #[test]
+fn time_runs_from_the_first_request_whatever_became_of_it() {
+    let sound = summarize(&sound());
+    let mut delayed = super::fixture::sound();
+    let shift_ns = 10_000_000_000;
+    for record in &mut delayed.records {
+        record.issued_ns += shift_ns;
+        record.end_ns += shift_ns;
+    }
+    delayed.records.push(failed(4, "connect", "refused"));
+    delayed.records[4].issued_ns = 0;
+    let first_ns = super::fixture::sound().records[0].issued_ns;
+    let expected = sound.elapsed_ns.map(|ns| ns + shift_ns + first_ns);
+    assert_eq!(summarize(&delayed).elapsed_ns, expected);
+}
+
+#[test]
 fn a_failed_request_adds_nothing_but_its_kind() {
     let sound = summarize(&sound());
     let mut with_failures = super::fixture::sound();

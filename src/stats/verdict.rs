@@ -60,6 +60,20 @@ pub(super) fn reason(rule: u8, code: &'static str, text: String, cure: &str) -> 
     }
 }
 
+/// The objection to a comparison that lacks planned arms; none if none is
+/// missing.
+#[must_use]
+pub fn arms_missing(names: &[&str]) -> Option<Reason> {
+    (!names.is_empty()).then(|| {
+        reason(
+            0,
+            "arms_missing",
+            format!("not all arms were measured: {} missing", names.join(", ")),
+            "see the error below, if there is one, and run the comparison again",
+        )
+    })
+}
+
 /// Whether more than one in a hundred of `whole` is `part`.
 pub(super) fn above_one_percent(part: u64, whole: u64) -> bool {
     u128::from(part) * 100 > u128::from(whole)
@@ -122,6 +136,11 @@ fn end(run: &Run, summary: &Summary) -> Option<Reason> {
 
 /// Rule 1: the server counts the prompts as the plan does.
 fn prompt_tokens(run: &Run, summary: &Summary) -> Option<Reason> {
+    if run.header.prompt_mode == "chat" {
+        // The plan counts the text alone and the server adds its template: only
+        // the arms' counts can be held against each other.
+        return None;
+    }
     let counts = summary.tokens.server_prompts?;
     // One token more per prompt, or not: both are the planned work where the
     // tokenizer adds a begin-of-sequence token.
