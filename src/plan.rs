@@ -36,6 +36,23 @@ pub struct Plan {
     pub digest: String,
 }
 
+impl Plan {
+    /// Keeps the server's own count of the prompt of job `at`, for the warm-up
+    /// that sends the same prompt, too.
+    pub fn set_server_prompt_tokens(&mut self, at: usize, tokens: u32) {
+        let Some(job) = self.jobs.get_mut(at) else {
+            return;
+        };
+        job.request.server_prompt_tokens = Some(tokens);
+        let prompt = Arc::clone(&job.request.prompt);
+        for job in &mut self.warmup {
+            if Arc::ptr_eq(&job.request.prompt, &prompt) {
+                job.request.server_prompt_tokens = Some(tokens);
+            }
+        }
+    }
+}
+
 /// What a plan needs to know beside the prompts.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -214,6 +231,19 @@ mod tests {
         ] {
             assert_ne!(other.digest, same);
         }
+    }
+
+    #[test]
+    fn a_servers_count_reaches_the_warm_up() {
+        let mut plan = plan(&prompts(), settings());
+        plan.set_server_prompt_tokens(4, 77);
+        let counts: Vec<_> = plan
+            .warmup
+            .iter()
+            .map(|job| job.request.server_prompt_tokens)
+            .collect();
+        assert_eq!(counts, [Some(77), None, None, None, None, Some(77)]);
+        assert_eq!(plan.jobs[4].request.server_prompt_tokens, Some(77));
     }
 
     #[test]

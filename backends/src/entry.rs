@@ -1,6 +1,7 @@
 //! The table of backends: everything the house knows about a protocol before
 //! it is used. Adding a protocol means a folder and a row here.
 
+use std::fmt;
 use std::future::Future;
 use std::net::TcpListener;
 use std::pin::Pin;
@@ -19,8 +20,9 @@ pub enum Answer {
     TokenIds,
 }
 
-/// Where a server is and what to know about it to talk to it.
-#[derive(Clone, Debug)]
+/// Where a server is and what to know about it to talk to it. Does not print
+/// its key.
+#[derive(Clone)]
 pub struct Target {
     /// `HOST:PORT`, with `http://` or `https://` in front if wanted.
     pub address: String,
@@ -37,8 +39,18 @@ pub struct Target {
     pub probe_timeout: Duration,
 }
 
-/// How a simulated server behaves around its engine.
-#[derive(Clone, Debug, PartialEq)]
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("address", &self.address)
+            .field("model", &self.model)
+            .field("prompt_mode", &self.prompt_mode)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a simulated server behaves around its engine. Does not print its keys.
+#[derive(Clone, PartialEq)]
 pub struct ServeOptions {
     /// Model name that the api_server reports.
     pub model: String,
@@ -62,9 +74,20 @@ pub struct ServeOptions {
     pub full_output_ids: bool,
 }
 
+impl fmt::Debug for ServeOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServeOptions")
+            .field("model", &self.model)
+            .field("old_api", &self.old_api)
+            .field("keys", &self.api_keys.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Default for ServeOptions {
     /// The newest api_server without keys; Triton's pre- and postprocessing
-    /// with LMDeploy's instance counts (4 and 16) and at no cost per call.
+    /// with LMDeploy's instance counts (4 and 16) at no cost per call; and
+    /// turbomind's whole buffer in each message.
     fn default() -> Self {
         Self {
             model: "simulated".to_owned(),
@@ -75,7 +98,7 @@ impl Default for ServeOptions {
             preprocess_instances: 4,
             postprocess: Duration::ZERO,
             postprocess_instances: 16,
-            full_output_ids: false,
+            full_output_ids: true,
         }
     }
 }
@@ -106,8 +129,8 @@ pub struct Entry {
     pub serve: fn(TcpListener, Engine, ServeOptions) -> Served,
 }
 
-impl std::fmt::Debug for Entry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
     }
 }
@@ -187,7 +210,28 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ALL, find};
+    use super::{ALL, PromptMode, ServeOptions, Target, find};
+
+    #[test]
+    fn keys_are_not_printed() {
+        let target = Target {
+            address: "host:1".to_owned(),
+            model: None,
+            api_key: Some("sesame".to_owned()),
+            prompt_mode: PromptMode::Raw,
+            connect_timeout: std::time::Duration::ZERO,
+            probe_timeout: std::time::Duration::ZERO,
+        };
+        let options = ServeOptions {
+            api_keys: vec!["sesame".to_owned()],
+            ..ServeOptions::default()
+        };
+        let printed = format!("{target:?} {options:?}");
+        assert!(
+            printed.contains("host:1") && !printed.contains("sesame"),
+            "{printed}"
+        );
+    }
 
     #[test]
     fn every_name_finds_its_own_row() {

@@ -177,7 +177,13 @@ impl Sink {
     pub fn leave(&mut self, hop: Hop) {
         let at_ns = self.clock.now_ns();
         if self.phase == Some(hop) {
-            self.turn(at_ns, None);
+            // Whoever is still open is waited for: the engine, while the first
+            // piece of text is held back for the rest of its character.
+            let still_open = Hop::ALL
+                .into_iter()
+                .rev()
+                .find(|other| *other != hop && self.open[other.index()].is_some());
+            self.turn(at_ns, still_open);
         }
         if let Some(since_ns) = self.open[hop.index()].take() {
             self.trace.hops[hop.index()].total_ns += at_ns.saturating_sub(since_ns);
@@ -306,6 +312,21 @@ mod tests {
             engine.total_ns > engine.until_first_ns,
             "left open, so it lasts to the end"
         );
+    }
+
+    #[test]
+    fn a_wait_for_the_rest_of_a_character_is_the_engines() {
+        let mut sink = sink();
+        sink.enter(Hop::Engine);
+        sink.enter(Hop::Postprocess);
+        sink.leave(Hop::Postprocess);
+        let before_ns = sink.trace.hops[Hop::Engine.index()].until_first_ns;
+        while sink.clock.now_ns() - sink.phase_since_ns < 100_000 {}
+        sink.tokens(1);
+        let trace = sink.into_trace();
+        let waited_ns = trace.hops[Hop::Engine.index()].until_first_ns - before_ns;
+        assert!(waited_ns >= 100_000, "{waited_ns}");
+        assert_eq!(until_first_ns(&trace), ftl_ns(&trace));
     }
 
     #[test]

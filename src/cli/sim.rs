@@ -30,7 +30,7 @@ pub struct SimArgs {
     pub max_running: u32,
 
     /// Longest prompt and answer together, in tokens
-    #[arg(long = "sim-session-tokens", value_name = "N", default_value_t = 4096)]
+    #[arg(long = "sim-session-tokens", value_name = "N", default_value_t = 2056)]
     pub session_tokens: u32,
 
     /// Tokens that one message carries
@@ -45,10 +45,10 @@ pub struct SimArgs {
     #[arg(long = "sim-postprocess-ms", value_name = "MS", default_value_t = 1.0)]
     pub postprocess_ms: f64,
 
-    /// Send the whole session buffer in each of Triton's messages, as turbomind
-    /// does
-    #[arg(long = "sim-full-output-ids")]
-    pub full_output_ids: bool,
+    /// Fill Triton's messages with the ids that there are, not with the whole
+    /// session buffer as turbomind does
+    #[arg(long = "sim-trimmed-output-ids")]
+    pub trimmed_output_ids: bool,
 
     /// Answer as LMDeploy 0.1.0's api_server instead of 0.18.0's
     #[arg(long = "sim-old-api")]

@@ -62,7 +62,7 @@ impl SimConfig {
                 api_keys: args.api_key.iter().cloned().collect(),
                 preprocess: millis(args.preprocess_ms, "--sim-preprocess-ms")?,
                 postprocess: millis(args.postprocess_ms, "--sim-postprocess-ms")?,
-                full_output_ids: args.full_output_ids,
+                full_output_ids: !args.trimmed_output_ids,
                 ..ServeOptions::default()
             },
         })
@@ -76,13 +76,11 @@ impl SimConfig {
         Self {
             engine: EngineConfig {
                 timing: batching(Duration::from_millis(4), Duration::from_micros(20)),
-                session_tokens: 4096,
                 ..EngineConfig::default()
             },
             serve: ServeOptions {
                 preprocess: Duration::from_millis(1),
                 postprocess: Duration::from_millis(1),
-                full_output_ids: true,
                 ..ServeOptions::default()
             },
         }

@@ -64,7 +64,7 @@ impl Runner {
         }
         drop(counts);
         for (at, tokens) in found {
-            plan.jobs[at].request.server_prompt_tokens = Some(tokens);
+            plan.set_server_prompt_tokens(at, tokens);
         }
         Ok(())
     }
@@ -106,6 +106,10 @@ impl Runner {
         let shared = self.shared(plan.jobs.clone(), first_id);
         let total = u64::try_from(plan.jobs.len()).unwrap_or_default();
         let show = Show::start(&header.backend, total, &shared.progress);
+        // Again: a slot whose warm-up ended long before the last one's may have
+        // lost its connection to the server's idle limit. If it fails, the first
+        // requests will say so, and count.
+        let _ = self.backend.warm(plan.concurrency).await;
         let cpu_before = ThreadTimes::now();
         let start_ns = self.clock.now_ns();
         slots(&shared, plan.concurrency, start_ns, recorder.door()).await;
