@@ -74,7 +74,8 @@ pub struct ProfileArgs {
     #[command(flatten)]
     pub work: WorkArgs,
 
-    /// Receive answers in pieces and measure the first token [default: false]
+    /// Receive answers in pieces and measure the first token. In front of the
+    /// address write --stream_output=true [default: false]
     #[arg(
         long = "stream_output", visible_alias = "stream-output", value_name = "BOOL",
         num_args = 0..=1, default_missing_value = "true",
@@ -116,7 +117,8 @@ pub struct CompareArgs {
     #[command(flatten)]
     pub work: WorkArgs,
 
-    /// Receive answers in pieces and measure the first token [default: true]
+    /// Receive answers in pieces and measure the first token. In front of the
+    /// tokenizer write --stream_output=false [default: true]
     #[arg(
         long = "stream_output", visible_alias = "stream-output", value_name = "BOOL",
         num_args = 0..=1, default_missing_value = "true",

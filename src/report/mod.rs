@@ -2,6 +2,7 @@
 //! found and computes nothing of its own. Knows no backend, no flag and no
 //! clock; the only file it touches is the CSV that it is told to append to.
 
+mod asked;
 pub mod csv;
 mod format;
 mod profile;

@@ -1,7 +1,7 @@
 //! The page of one run, below its verdict.
 
+use super::asked::{asked, foreign, server};
 use super::format::{ABSENT, Grid, line, ms, ms_row, number, token_source};
-use super::text::{asked, foreign, server};
 use crate::record::Run;
 use crate::stats::words::{grouped, one_line, percent_off};
 use crate::stats::{Summary, Tokens};

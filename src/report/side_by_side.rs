@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use super::asked::{asked, server};
 use super::format::{ABSENT, Grid, line, ms, number, token_source, wrap};
-use super::text::{asked, server};
 use crate::record::RunHeader;
 use crate::stats::words::{grouped, one_line};
 use crate::stats::{Arm, Metric, Summary, ratio};
