@@ -125,6 +125,7 @@ impl ApiServer {
         let outcome = Answer::whole(&body, sink);
         sink.leave(Hop::Engine);
         sink.end();
+        transport::give_way().await;
         outcome
     }
 
@@ -147,8 +148,7 @@ impl ApiServer {
         sink.end();
         // The pool takes a connection back only when its body was read to the end.
         let _ = tokio::time::timeout(DRAIN_WAIT, events.drain()).await;
-        // It does so in a task of its own, which gets its turn now.
-        tokio::task::yield_now().await;
+        transport::give_way().await;
         outcome
     }
 }
