@@ -166,6 +166,20 @@ async fn versions_are_told_by_the_schema() {
     assert_eq!(info.server, "vllm 0.32.0");
 }
 
+/// A refused request warms nothing.
+#[tokio::test]
+async fn warming_takes_no_refusal() {
+    for (status, kind) in [
+        ("401 No", ErrorKind::Auth),
+        ("503 Not yet", ErrorKind::Overloaded),
+        ("500 Oh", ErrorKind::Server),
+    ] {
+        let server = Replay::start(vec![("GET /v1/models", Reply::json(status, "{}"))]).await;
+        let error = server.client().warm(2).await.expect_err(status);
+        assert_eq!(error.kind, kind, "{error}");
+    }
+}
+
 /// A body that never ends holds nothing up: not a refusal's, nor a good one's.
 #[tokio::test]
 async fn a_body_without_an_end_takes_its_time_and_no_more() {
