@@ -136,6 +136,49 @@ async fn a_body_carries_what_the_version_can_bear() {
     }
 }
 
+/// Point 6: a request that was given up may still run, and one that failed too,
+/// so their session ids are not sent again; that of an ended one is.
+#[tokio::test]
+async fn a_session_that_may_still_run_is_left_alone() {
+    let (a, end) = (text("a"), format!("{END}{DONE}"));
+    let mut late = Reply::stream(&[(0, &a), (0, &end)]);
+    late.pieces.push((Duration::from_secs(600), Vec::new()));
+    late.pieces.rotate_right(1);
+    let good = || Reply::stream(&[(0, &a), (0, &end)]);
+    let cut = Reply::stream(&[(0, &a)]);
+    for (version, reply, same) in [
+        ("0.1.0", good(), true),
+        ("0.1.0", late.clone(), false),
+        ("0.1.0", cut.clone(), false),
+        ("0.10.2", late, true),
+    ] {
+        let server = lmdeploy(version, reply).await;
+        let client = server.client();
+        client.probe().await.expect("a model");
+        for asked in 1..=2 {
+            let (request, mut sink) = (request_for("hi", 4, true), sink());
+            let answer = client.generate(&request, &mut sink);
+            let arrived = async {
+                while posts(&server).len() < asked {
+                    tokio::task::yield_now().await;
+                }
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            };
+            // given up when the server has it and says no more
+            tokio::select! { _ = answer => (), () = arrived => () }
+        }
+        let ids: Vec<serde_json::Value> = posts(&server)
+            .iter()
+            .map(|asked| {
+                let body: serde_json::Value = serde_json::from_str(&asked.body).expect("JSON");
+                body["session_id"].clone()
+            })
+            .collect();
+        assert_eq!(ids[0] == ids[1], same, "{version} {ids:?}");
+        assert!(version == "0.10.2" || ids[0] == 3, "{ids:?}");
+    }
+}
+
 /// Asked for a stream, and answered so, the client must object.
 async fn objects(reply: Reply, kind: ErrorKind, marks: usize, words: &str) {
     let (outcome, trace) = stream_of(reply).await;
@@ -250,8 +293,9 @@ async fn framing_is_the_standards() {
 }
 
 /// Point 8: one connection is enough for requests in turn, and warmed ones are
-/// used.
-#[tokio::test]
+/// used. On as many threads as the product has: a pool takes connections back
+/// beside the request that ends.
+#[tokio::test(flavor = "multi_thread")]
 async fn connections_are_used_again() {
     let a = text("a");
     let server = server(Reply::stream(&[(0, &a), (0, END), (0, DONE)])).await;
@@ -271,8 +315,11 @@ async fn connections_are_used_again() {
         });
         join_all(all).await;
     }
-    // 8 and the probe's
-    assert_eq!(server.connections(), 9, "no request opened one");
+    // 8 and the probe's. A pool takes its connection back a moment after the
+    // answer's end: where the slot's next request is faster, another is opened,
+    // at most once per slot. Without any reuse there would be 33.
+    let opened = server.connections();
+    assert!((9..=12).contains(&opened), "{opened} connections");
     let posts = posts(&server);
     let of = |number: usize| {
         posts
@@ -281,7 +328,9 @@ async fn connections_are_used_again() {
             .count()
     };
     let shares: Vec<usize> = (1..=8).map(of).collect();
-    assert_eq!(shares, [4; 8], "each slot keeps its own");
+    let kept = shares.iter().filter(|&&share| share == 4).count();
+    assert!(shares.iter().all(|&share| share <= 4), "{shares:?}");
+    assert!(kept >= 8 - (opened - 9), "each slot its own: {shares:?}");
 }
 
 /// Point 9: a head that is late is no failure, as queues are not limited.

@@ -6,6 +6,8 @@
 
 mod replay;
 
+use std::time::Duration;
+
 use backends::{ErrorKind, PromptMode};
 use replay::{Replay, Reply, connect, lmdeploy, models, request_for, server, sink, target};
 
@@ -162,6 +164,77 @@ async fn versions_are_told_by_the_schema() {
     .await;
     let info = server.client().probe().await.expect("a model");
     assert_eq!(info.server, "vllm 0.32.0");
+}
+
+/// A refused request warms nothing.
+#[tokio::test]
+async fn warming_takes_no_refusal() {
+    for (status, kind) in [
+        ("401 No", ErrorKind::Auth),
+        ("503 Not yet", ErrorKind::Overloaded),
+        ("500 Oh", ErrorKind::Server),
+    ] {
+        let server = Replay::start(vec![("GET /v1/models", Reply::json(status, "{}"))]).await;
+        let error = server.client().warm(2).await.expect_err(status);
+        assert_eq!(error.kind, kind, "{error}");
+    }
+}
+
+/// A body that never ends holds nothing up: not a refusal's, nor a good one's.
+#[tokio::test]
+async fn a_body_without_an_end_takes_its_time_and_no_more() {
+    let silent = |head: &str| Reply {
+        pieces: vec![
+            (Duration::ZERO, format!("HTTP/1.1 {head}\r\n\r\nU").into()),
+            (Duration::from_secs(600), Vec::new()),
+        ],
+        ..Reply::default()
+    };
+    let drip = |head: &str| Reply {
+        // 2 bytes in 10 ms: far from full when the time is up
+        pieces: [(Duration::ZERO, format!("HTTP/1.1 {head}\r\n\r\n").into())]
+            .into_iter()
+            .chain((0..60_000).map(|_| (Duration::from_millis(10), b"a\n".to_vec())))
+            .collect(),
+        ..Reply::default()
+    };
+    let refused = || silent("401 No\r\ncontent-length: 50");
+    let fine = || drip("200 OK\r\ncontent-type: text/plain");
+    for (path, reply, kind, words) in [
+        ("GET /v1/models", refused(), ErrorKind::Auth, "401: U"),
+        ("GET /v1/models", fine(), ErrorKind::Connect, "no end of"),
+        ("GET /openapi.json", fine(), ErrorKind::Connect, "no end of"),
+        ("POST /v1/encode", refused(), ErrorKind::Auth, "401: U"),
+        ("POST /v1/encode", fine(), ErrorKind::Connect, "no end of"),
+        ("GET /metrics", refused(), ErrorKind::Auth, "401: U"),
+        ("GET /metrics", fine(), ErrorKind::Connect, "no end of"),
+    ] {
+        let schema = include_str!("data/openapi/lmdeploy-0.1.0.json");
+        let mut routes = vec![
+            ("GET /v1/models", models("lmdeploy")),
+            ("GET /openapi.json", Reply::json("200 OK", schema)),
+        ];
+        routes.retain(|(known, _)| *known != path);
+        routes.push((path, reply));
+        let server = Replay::start(routes).await;
+        let mut target = target(&server.address.to_string());
+        target.probe_timeout = Duration::from_millis(400);
+        let client = connect(target);
+        let asked = async {
+            if path == "GET /metrics" {
+                return client.server_counters().await.map(drop);
+            }
+            client.probe().await?;
+            client
+                .prompt_tokens(&request_for("hi", 4, true))
+                .await
+                .map(drop)
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(30), asked).await;
+        let error = ended.expect("it ends").expect_err(path);
+        assert_eq!(error.kind, kind, "{path}: {error}");
+        assert!(error.message.contains(words), "{path}: {error}");
+    }
 }
 
 /// Counters where there are some.

@@ -5,7 +5,7 @@
 //! is refused and stays as it is.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -181,7 +181,7 @@ pub fn check(path: &Path) -> Result<()> {
             opened.with_context(|| unwritable(path))?;
             header_fits(path).map(drop)
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let folder = folder(path);
             if !folder.is_dir() {
                 bail!(
@@ -271,7 +271,7 @@ pub fn append(path: &Path, rows: &[Vec<String>]) -> Result<()> {
         match create_whole(path, &text) {
             Ok(()) => return Ok(()),
             // Somebody else made it in the meantime: append to theirs.
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => check(path)?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check(path)?,
             // Not every file system can do it. The rows are worth a plain
             // attempt, which says what is wrong if it fails too.
             Err(_) => {}
@@ -291,8 +291,54 @@ pub fn append(path: &Path, rows: &[Vec<String>]) -> Result<()> {
         .create(true)
         .open(path)
         .with_context(|| unwritable(path))?;
-    file.write_all(&text).with_context(|| unwritable(path))?;
-    file.flush().with_context(|| unwritable(path))
+    match regular {
+        true => write_or_cut(&mut file, &text),
+        false => file.write_all(&text),
+    }
+    .with_context(|| unwritable(path))
+}
+
+/// A file as far as [`write_or_cut`] needs it.
+trait Tail: Write {
+    fn length(&self) -> io::Result<u64>;
+    fn cut(&mut self, length: u64) -> io::Result<()>;
+}
+
+impl Tail for File {
+    fn length(&self) -> io::Result<u64> {
+        self.metadata().map(|found| found.len())
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+}
+
+/// Writes all of `text` at the end, or nothing: half a row, as a full disk
+/// leaves it, is cut off again. Not where another process has appended since:
+/// its rows are worth more than a clean end.
+fn write_or_cut(file: &mut impl Tail, text: &[u8]) -> io::Result<()> {
+    let mut length = file.length()?;
+    let before = length;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let error = match file.write(rest) {
+            Ok(0) => io::ErrorKind::WriteZero.into(),
+            Ok(written) => {
+                rest = &rest[written..];
+                length += written as u64;
+                continue;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => error,
+        };
+        if file.length().is_ok_and(|found| found == length) {
+            // What went wrong first is what the reader has to know.
+            let _ = file.cut(before);
+        }
+        return Err(error);
+    }
+    Ok(())
 }
 
 /// Header, if wanted, and rows as bytes.
@@ -310,7 +356,7 @@ fn lines(with_header: bool, rows: &[Vec<String>]) -> Result<Vec<u8>> {
 }
 
 /// Makes the file with its content or not at all, and never over another.
-fn create_whole(path: &Path, text: &[u8]) -> std::io::Result<()> {
+fn create_whole(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut made = tempfile::Builder::new();
     // An ordinary file for everybody, as far as the process's mask allows;
     // temporary files are private otherwise.
@@ -324,7 +370,7 @@ fn create_whole(path: &Path, text: &[u8]) -> std::io::Result<()> {
 }
 
 fn ends_with_line_feed(path: &Path) -> Result<bool> {
-    let read = || -> std::io::Result<bool> {
+    let read = || -> io::Result<bool> {
         let mut file = File::open(path)?;
         file.seek(SeekFrom::End(-1))?;
         let mut last = [0];
@@ -337,3 +383,7 @@ fn ends_with_line_feed(path: &Path) -> Result<bool> {
 #[cfg(test)]
 #[path = "csv_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "csv_full_disk_tests.rs"]
+mod full_disk;

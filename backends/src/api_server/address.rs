@@ -11,7 +11,25 @@ fn connect(words: &str) -> Error {
     Error::new(ErrorKind::Connect, words)
 }
 
+/// An address as far as an error may repeat it: without what stands before an
+/// `@`, which may be a password, and without a query, which may be a key.
+fn shown(address: &str) -> String {
+    let query = address.find(['?', '#']).unwrap_or(address.len());
+    match address.rfind('@') {
+        // a query with an `@` in it, or a password with a `?`
+        Some(at) if query < at => "...".to_owned(),
+        Some(at) => format!("...{}", excerpt(&address[at..query])),
+        None => excerpt(&address[..query]),
+    }
+}
+
 /// `HOST:PORT` is http; a path behind it stays in front of every endpoint.
+///
+/// LMDeploy's guide writes `0.0.0.0:23333`, which a server listens on and not
+/// every system can connect to: it becomes the loopback address, as for Triton.
+///
+/// # Errors
+/// What is wrong with the text, without the secrets that it may hold.
 pub(super) fn base_url(address: &str) -> Result<Url, Error> {
     let text = address.trim();
     let text = if text.contains("://") {
@@ -23,10 +41,10 @@ pub(super) fn base_url(address: &str) -> Result<Url, Error> {
         connect(&format!(
             "`{}` is no address of an api_server ({why}); give HOST:PORT, with http:// or \
              https:// in front if wanted",
-            excerpt(address)
+            shown(address)
         ))
     };
-    let url = Url::parse(&text).map_err(|error| bad(&error.to_string()))?;
+    let mut url = Url::parse(&text).map_err(|error| bad(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(bad("it speaks http or https only"));
     }
@@ -41,6 +59,15 @@ pub(super) fn base_url(address: &str) -> Result<Url, Error> {
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(bad("it holds a query"));
+    }
+    let loopback = match url.host_str() {
+        Some("0.0.0.0") => Some("127.0.0.1"),
+        Some("[::]") => Some("[::1]"),
+        _ => None,
+    };
+    if loopback.is_some() {
+        url.set_host(loopback)
+            .map_err(|error| bad(&error.to_string()))?;
     }
     Ok(url)
 }
@@ -79,6 +106,9 @@ mod tests {
             (" localhost:1 ", "http://localhost:1/"),
             ("[::1]:23333", "http://[::1]:23333/"),
             ("https://host/prefix/", "https://host/prefix/"),
+            ("0.0.0.0:23333", "http://127.0.0.1:23333/"),
+            ("https://0.0.0.0:1/p", "https://127.0.0.1:1/p"),
+            ("[::]:23333", "http://[::1]:23333/"),
         ] {
             assert_eq!(base_url(address).expect(address).as_str(), url);
         }
@@ -86,7 +116,28 @@ mod tests {
             let error = base_url(address).expect_err(address);
             assert!(error.message.contains("HOST:PORT"), "{}", error.message);
         }
-        let secret = base_url("http://me:sekret@h:1").expect_err("a password");
-        assert!(!secret.message.contains("sekret"), "{}", secret.message);
+    }
+
+    #[test]
+    fn errors_tell_no_secret() {
+        for (address, told) in [
+            ("http://me:sekret@h:1", "--api-key"),
+            ("http://me:sekret@h:port", "`...@h:port`"),
+            ("me:sekret@h:port", "`...@h:port`"),
+            ("me:sek@sekret@h:port", "`...@h:port`"),
+            ("ftp://me:sekret@h", "`...@h`"),
+            ("http://me:sekret?x@h:port", "HOST:PORT"),
+            ("http://me:se#sekret@h:port", "HOST:PORT"),
+            ("http://h:1/?key=sekret", "`http://h:1/`"),
+            ("http://h:port?key=sekret", "`http://h:port`"),
+            ("http://h:port?key=a@sekret", "HOST:PORT"),
+            ("http://me@h:port?key=sekret", "`...@h:port`"),
+            ("http://h:1/#sekret", "`http://h:1/`"),
+        ] {
+            let error = base_url(address).expect_err(address);
+            let words = &error.message;
+            assert!(!words.contains("sekret"), "{words}");
+            assert!(words.contains(told), "{words}");
+        }
     }
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::header::{CONTENT_TYPE, HeaderValue, SERVER};
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use tokio::sync::OnceCell;
 
 use super::answer::{Answer, Flow};
 use super::events::Events;
 use super::family::{self, Family};
+use super::sessions::{Session, Sessions};
 use super::transport::{self, Transport};
 use super::{SIMULATED, errors, metrics, wire};
 use crate::{
@@ -31,6 +32,7 @@ pub(super) struct ApiServer {
     chat: Url,
     wanted_model: Option<String>,
     known: OnceCell<Known>,
+    sessions: Sessions,
 }
 
 /// What was learned about the server.
@@ -45,12 +47,17 @@ struct Known {
 impl ApiServer {
     pub(super) fn new(target: Target, pool_idle: Duration) -> Result<Self, Error> {
         let transport = Transport::new(&target, pool_idle)?;
+        Self::over(transport, target.model)
+    }
+
+    fn over(transport: Transport, wanted_model: Option<String>) -> Result<Self, Error> {
         Ok(Self {
             completions: transport.url("/v1/completions")?,
             chat: transport.url("/v1/chat/completions")?,
             transport,
-            wanted_model: target.model,
+            wanted_model,
             known: OnceCell::new(),
+            sessions: Sessions::default(),
         })
     }
 
@@ -61,13 +68,12 @@ impl ApiServer {
 
     async fn ask(&self) -> Result<Known, Error> {
         let path = "/v1/models";
-        let response = self.transport.get(path).await.map_err(no_http)?;
-        let response = self.transport.accepted(response).await?;
-        let simulated =
-            response.headers().get(SERVER) == Some(&HeaderValue::from_static(SIMULATED));
-        let body = self.transport.read(path, response).await?;
-        let list: wire::Models = serde_json::from_slice(&body)
-            .map_err(|error| errors::in_body(&body).unwrap_or_else(|| no_models(&error, &body)))?;
+        let answer = self.transport.get(path).await.map_err(no_http)?;
+        self.transport.accepted_aside(&answer)?;
+        let simulated = answer.headers.get(SERVER) == Some(&HeaderValue::from_static(SIMULATED));
+        let body = &answer.body;
+        let list: wire::Models = serde_json::from_slice(body)
+            .map_err(|error| errors::in_body(body).unwrap_or_else(|| no_models(&error, body)))?;
         let model = choose(&list.data, self.wanted_model.as_deref())?;
         let owned_by = model.owned_by.as_deref().unwrap_or_default();
         let mut family = family::learn(&self.transport, owned_by).await?;
@@ -82,8 +88,14 @@ impl ApiServer {
         })
     }
 
-    async fn send(&self, request: &Request, known: &Known) -> Result<Response, Error> {
-        let body = wire::body(request, &known.model, known.family.session_id).map_err(|error| {
+    /// The request as it goes out, ready to be sent.
+    fn ready(
+        &self,
+        request: &Request,
+        known: &Known,
+        session_id: Option<u32>,
+    ) -> Result<RequestBuilder, Error> {
+        let body = wire::body(request, &known.model, session_id).map_err(|error| {
             let words = format!("the request cannot be written as JSON: {error}");
             Error::new(ErrorKind::Rejected, words)
         })?;
@@ -92,9 +104,29 @@ impl ApiServer {
             PromptMode::Chat => &self.chat,
         };
         let http = self.transport.post(request.slot, url.clone(), body)?;
-        let http = http.header("x-request-id", HeaderValue::from(request.id));
-        let response = self.transport.send(http).await?;
-        self.transport.accepted(response).await
+        Ok(http.header("x-request-id", HeaderValue::from(request.id)))
+    }
+
+    /// One answer, from the moment at which the request goes out.
+    async fn answered(
+        &self,
+        request: RequestBuilder,
+        stream: bool,
+        sink: &mut Sink,
+    ) -> Result<Finish, Error> {
+        // Every arm enters it with the message ready, right before it sends.
+        sink.enter(Hop::Engine);
+        let response = self.transport.send(request).await?;
+        let response = self.transport.accepted(response).await?;
+        if stream {
+            return self.streamed(response, sink).await;
+        }
+        let body = transport::whole(response, transport::ANSWER_BYTES_MAX).await?;
+        let outcome = Answer::whole(&body, sink);
+        sink.leave(Hop::Engine);
+        sink.end();
+        transport::give_way().await;
+        outcome
     }
 
     async fn streamed(&self, response: Response, sink: &mut Sink) -> Result<Finish, Error> {
@@ -116,8 +148,7 @@ impl ApiServer {
         sink.end();
         // The pool takes a connection back only when its body was read to the end.
         let _ = tokio::time::timeout(DRAIN_WAIT, events.drain()).await;
-        // It does so in a task of its own, which gets its turn now.
-        tokio::task::yield_now().await;
+        transport::give_way().await;
         outcome
     }
 }
@@ -153,12 +184,12 @@ impl Backend for ApiServer {
         let path = "/v1/encode";
         let body = serde_json::json!({ "input": request.prompt.as_ref() });
         let body = body.to_string().into_bytes();
-        let response = self.transport.post_aside(path, body).await?;
-        let response = self.transport.accepted(response).await?;
-        let body = self.transport.read(path, response).await?;
-        let encoded: wire::Encoded = serde_json::from_slice(&body).map_err(|error| {
-            errors::in_body(&body).unwrap_or_else(|| {
-                let text = excerpt(&String::from_utf8_lossy(&body));
+        let answer = self.transport.post_aside(path, body).await?;
+        self.transport.accepted_aside(&answer)?;
+        let body = &answer.body;
+        let encoded: wire::Encoded = serde_json::from_slice(body).map_err(|error| {
+            errors::in_body(body).unwrap_or_else(|| {
+                let text = excerpt(&String::from_utf8_lossy(body));
                 let words = format!("{path} did not answer with a length ({error}): {text}");
                 Error::new(ErrorKind::Malformed, words)
             })
@@ -168,28 +199,25 @@ impl Backend for ApiServer {
 
     async fn generate(&self, request: &Request, sink: &mut Sink) -> Result<Finish, Error> {
         let known = self.known().await?;
-        sink.enter(Hop::Engine);
-        let response = self.send(request, known).await?;
-        if request.stream {
-            return self.streamed(response, sink).await;
-        }
-        let body = transport::whole(response, transport::ANSWER_BYTES_MAX).await?;
-        let outcome = Answer::whole(&body, sink);
-        sink.leave(Hop::Engine);
-        sink.end();
-        outcome
+        let session = known
+            .family
+            .session_id
+            .then(|| self.sessions.begin(request.slot));
+        let ready = self.ready(request, known, session.as_ref().map(Session::id))?;
+        let finish = self.answered(ready, request.stream, sink).await?;
+        session.into_iter().for_each(Session::end);
+        Ok(finish)
     }
 
     async fn server_counters(&self) -> Result<Option<ServerCounters>, Error> {
         let path = "/metrics";
-        let response = self.transport.get(path).await?;
-        if response.status() == StatusCode::NOT_FOUND {
-            self.transport.read(path, response).await?;
+        let answer = self.transport.get(path).await?;
+        if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        let response = self.transport.accepted(response).await?;
-        let body = self.transport.read(path, response).await?;
-        Ok(Some(metrics::parse(&String::from_utf8_lossy(&body))))
+        self.transport.accepted_aside(&answer)?;
+        let page = String::from_utf8_lossy(&answer.body);
+        Ok(Some(metrics::parse(&page)))
     }
 }
 
@@ -250,7 +278,8 @@ fn content_type(response: &Response) -> String {
 
 /// The error that an answer with status 200 is when it is no stream.
 async fn no_stream(response: Response, content_type: &str) -> Error {
-    let body = transport::body_start(response, transport::ERROR_BYTES_MAX).await;
+    let mut body = Vec::new();
+    transport::start_of(response, transport::ERROR_BYTES_MAX, &mut body).await;
     errors::in_body(&body).unwrap_or_else(|| {
         Error::new(
             ErrorKind::Malformed,

@@ -1,6 +1,13 @@
 //! Server-sent events out of a response body, in bounded memory. Recognises a
 //! body that only claims to be events (LMDeploy's `/v1/chat/interactive` and
 //! old `/generate` send bare JSON lines); knows nothing of what events say.
+//!
+//! Several events that came with one read are handed out one after the other,
+//! and each is marked when it is: microseconds apart, and not all at the moment
+//! of the read. That is meant. A mark is the moment at which the client holds a
+//! piece in the form that the arm delivers; here that is text, taken out of its
+//! event, so the work on the events before it belongs to it. The Triton arms
+//! mark in the same way, message by message.
 
 use std::pin::Pin;
 use std::sync::Arc;

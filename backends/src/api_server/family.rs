@@ -125,12 +125,11 @@ fn versions(signs: Signs) -> &'static str {
 
 async fn from_schema(transport: &Transport) -> Result<Option<Signs>, Error> {
     let path = "/openapi.json";
-    let response = transport.get(path).await?;
-    if response.status() != reqwest::StatusCode::OK {
+    let answer = transport.get(path).await?;
+    if answer.status != reqwest::StatusCode::OK {
         return Ok(None);
     }
-    let body = transport.read(path, response).await?;
-    Ok(serde_json::from_slice(&body)
+    Ok(serde_json::from_slice(&answer.body)
         .ok()
         .and_then(|schema| signs_of(&schema)))
 }
@@ -162,17 +161,13 @@ async fn from_paths(transport: &Transport) -> Result<Signs, Error> {
 }
 
 async fn is_served(transport: &Transport, path: &str) -> Result<bool, Error> {
-    let response = transport.get(path).await?;
-    let served = response.status() != reqwest::StatusCode::NOT_FOUND;
-    // read on, so that the connection can be used again
-    transport.read(path, response).await?;
-    Ok(served)
+    let answer = transport.get(path).await?;
+    Ok(answer.status != reqwest::StatusCode::NOT_FOUND)
 }
 
 async fn version(transport: &Transport) -> Result<Option<String>, Error> {
-    let response = transport.get("/version").await?;
-    let body = transport.read("/version", response).await?;
-    let value: Option<Value> = serde_json::from_slice(&body).ok();
+    let answer = transport.get("/version").await?;
+    let value: Option<Value> = serde_json::from_slice(&answer.body).ok();
     let version = value
         .as_ref()
         .and_then(|value| value.get("version")?.as_str());

@@ -11,6 +11,7 @@ mod events;
 mod family;
 mod metrics;
 mod server;
+mod sessions;
 mod transport;
 mod wire;
 

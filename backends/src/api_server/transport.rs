@@ -6,13 +6,21 @@
 //! proxy would be measured along. Idle connections are dropped after 4 s
 //! because the server closes its side after 5.0 s (uvicorn's default), and a
 //! request that is sent into that moment fails.
+//!
+//! One repetition cannot be switched off: reqwest's `retry::never` ends its own
+//! retries, and hyper-util's `retry_canceled_requests`, on by default, is out
+//! of its reach. A request that finds its idle connection dead before a byte
+//! of it went out is sent on a new one without a word, and the time to open
+//! that one is inside its latency. No request is ever run twice by it. Asking
+//! on every connection right before the run ([`Transport::warm`]) keeps it rare.
+
+mod aside;
 
 use std::error::Error as _;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 
 use super::address::{base_url, tls};
@@ -23,6 +31,9 @@ use crate::{Error, ErrorKind, Target, excerpt};
 /// How long a connection may be idle and still be used. The server's limit is
 /// 5.0 s (measured, LMDeploy 0.1.0 and 0.18.0).
 pub(super) const POOL_IDLE: Duration = Duration::from_secs(4);
+
+/// How often a request that has ended gives way to its connection.
+const TURNS: usize = 4;
 
 /// The most that is read of an answer that is not a stream.
 pub(super) const ANSWER_BYTES_MAX: usize = 8 << 20;
@@ -84,6 +95,20 @@ impl Transport {
     /// cannot be read (https only).
     pub(super) fn new(target: &Target, pool_idle: Duration) -> Result<Self, Error> {
         let base = base_url(&target.address)?;
+        let tls = tls(base.scheme() == "https")?;
+        Self::with_tls(target, base, pool_idle, tls)
+    }
+
+    /// The same for a server at `base` that is trusted as `tls` says.
+    ///
+    /// # Errors
+    /// When the key cannot be one.
+    pub(super) fn with_tls(
+        target: &Target,
+        base: Url,
+        pool_idle: Duration,
+        tls: rustls::ClientConfig,
+    ) -> Result<Self, Error> {
         let mut headers = HeaderMap::new();
         if let Some(key) = &target.api_key {
             let value = HeaderValue::from_str(&format!("Bearer {key}"));
@@ -96,7 +121,7 @@ impl Transport {
         }
         let recipe = Recipe {
             headers,
-            tls: tls(base.scheme() == "https")?,
+            tls,
             connect_timeout: target.connect_timeout,
             pool_idle,
         };
@@ -125,27 +150,6 @@ impl Transport {
         Ok(slots[at].clone())
     }
 
-    /// Opens the connections of the slots from 0, all at once, by asking for
-    /// `path` on each.
-    ///
-    /// # Errors
-    /// When one cannot be opened.
-    pub(super) async fn warm(&self, slots: u32, path: &str) -> Result<(), Error> {
-        let url = self.url(path)?;
-        let one = |client: Client| {
-            let request = client.request(Method::GET, url.clone());
-            async move {
-                let response = self.in_time(path, self.send(request)).await?;
-                self.read(path, response).await
-            }
-        };
-        let clients: Result<Vec<Client>, Error> = (0..slots.min(SLOTS_MAX))
-            .map(|slot| self.slot(slot))
-            .collect();
-        try_join_all(clients?.into_iter().map(one)).await?;
-        Ok(())
-    }
-
     /// The address of a path on the server.
     ///
     /// # Errors
@@ -161,15 +165,6 @@ impl Transport {
     /// When a new slot cannot be set up.
     pub(super) fn post(&self, slot: u32, url: Url, body: Vec<u8>) -> Result<RequestBuilder, Error> {
         Ok(json(&self.slot(slot)?, url, body))
-    }
-
-    /// A POST of JSON that is not timed.
-    ///
-    /// # Errors
-    /// When nobody answers in time, or not in HTTP.
-    pub(super) async fn post_aside(&self, path: &str, body: Vec<u8>) -> Result<Response, Error> {
-        let request = json(&self.aside, self.url(path)?, body);
-        self.in_time(path, self.send(request)).await
     }
 
     /// Sends a request and waits for the answer's head, whatever its status.
@@ -189,58 +184,30 @@ impl Transport {
         if status == StatusCode::OK {
             return Ok(response);
         }
-        if status.is_redirection() {
-            let place = response.headers().get(reqwest::header::LOCATION);
-            let place = place
-                .and_then(|place| place.to_str().ok())
-                .unwrap_or("nowhere");
-            return Err(Error::new(
-                ErrorKind::Protocol,
-                format!(
-                    "the server answered HTTP {} and points to {}; redirects are not followed, \
-                     as they would be measured along: give the final address",
-                    status.as_u16(),
-                    excerpt(place)
-                ),
-            ));
+        let headers = response.headers().clone();
+        let mut body = Vec::new();
+        start_of(response, ERROR_BYTES_MAX, &mut body).await;
+        Err(self.refusal(status, &headers, &body))
+    }
+
+    /// The error that a status other than 200 is.
+    fn refusal(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
+        if !status.is_redirection() {
+            return errors::of_status(status.as_u16(), body, self.has_key);
         }
-        let body = body_start(response, ERROR_BYTES_MAX).await;
-        Err(errors::of_status(status.as_u16(), &body, self.has_key))
-    }
-
-    /// `GET path` in the time that a probe has: the answer, whatever its
-    /// status.
-    ///
-    /// # Errors
-    /// When nobody answers in time, or not in HTTP.
-    pub(super) async fn get(&self, path: &str) -> Result<Response, Error> {
-        let request = self.aside.request(Method::GET, self.url(path)?);
-        self.in_time(path, self.send(request)).await
-    }
-
-    /// Reads a whole answer in the time that a probe has.
-    ///
-    /// # Errors
-    /// As [`whole`], or when it takes too long.
-    pub(super) async fn read(&self, path: &str, response: Response) -> Result<Vec<u8>, Error> {
-        self.in_time(path, whole(response, ANSWER_BYTES_MAX)).await
-    }
-
-    /// Gives an answer that is not timed the time that it may take.
-    async fn in_time<T>(
-        &self,
-        what: &str,
-        work: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        tokio::time::timeout(self.wait, work)
-            .await
-            .unwrap_or_else(|_| {
-                Err(connect(&format!(
-                    "{}: no answer to {what} within {} s",
-                    self.place(),
-                    self.wait.as_secs_f64()
-                )))
-            })
+        let place = headers
+            .get(LOCATION)
+            .and_then(|place| place.to_str().ok())
+            .unwrap_or("nowhere");
+        Error::new(
+            ErrorKind::Protocol,
+            format!(
+                "the server answered HTTP {} and points to {}; redirects are not followed, as \
+                 they would be measured along: give the final address",
+                status.as_u16(),
+                excerpt(place)
+            ),
+        )
     }
 
     fn place(&self) -> String {
@@ -286,6 +253,20 @@ impl std::fmt::Debug for Transport {
     }
 }
 
+/// Lets the pool take back the connection of an answer that has ended. It does
+/// so in two tasks of its own, one after the other, mostly within microseconds;
+/// they get their turns here, after the answer's end, in no measured time.
+///
+/// Nothing tells whether they are done. If the next request of the slot comes
+/// first, hyper-util begins to open a connection and takes whichever is there
+/// sooner: the request waits no longer than for its old one, and the server
+/// sees a connection more.
+pub(super) async fn give_way() {
+    for _ in 0..TURNS {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Reads a whole body.
 ///
 /// # Errors
@@ -309,9 +290,9 @@ pub(super) async fn whole(mut response: Response, bytes_max: usize) -> Result<Ve
     }
 }
 
-/// Reads the start of a body whose rest does not matter.
-pub(super) async fn body_start(mut response: Response, bytes_max: usize) -> Vec<u8> {
-    let mut body = Vec::new();
+/// Reads the start of a body whose rest does not matter into `body`, which
+/// holds what came should this be given up.
+pub(super) async fn start_of(mut response: Response, bytes_max: usize, body: &mut Vec<u8>) {
     while let Ok(Some(chunk)) = response.chunk().await {
         let room = bytes_max.saturating_sub(body.len());
         body.extend_from_slice(&chunk[..room.min(chunk.len())]);
@@ -319,7 +300,6 @@ pub(super) async fn body_start(mut response: Response, bytes_max: usize) -> Vec<
             break;
         }
     }
-    body
 }
 
 /// Why an HTTP error happened: the innermost cause, which is the telling one,

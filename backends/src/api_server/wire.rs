@@ -48,12 +48,12 @@ struct StreamOptions {
     include_usage: bool,
 }
 
-/// The body for `request` to `model`, ready to be sent. `with_session_id`: the
-/// server's version needs one to tell requests apart.
+/// The body for `request` to `model`, ready to be sent. `session_id`: for the
+/// versions that need one to tell requests apart.
 pub(super) fn body(
     request: &Request,
     model: &str,
-    with_session_id: bool,
+    session_id: Option<u32>,
 ) -> serde_json::Result<Vec<u8>> {
     let prompt = request.prompt.as_ref();
     let chat = request.prompt_mode == PromptMode::Chat;
@@ -75,7 +75,7 @@ pub(super) fn body(
         stream_options: request.stream.then_some(StreamOptions {
             include_usage: true,
         }),
-        session_id: with_session_id.then_some(request.slot),
+        session_id,
     })
 }
 
@@ -216,7 +216,7 @@ mod tests {
         }
     }
 
-    fn text(stream: bool, mode: PromptMode, session: bool) -> String {
+    fn text(stream: bool, mode: PromptMode, session: Option<u32>) -> String {
         let body = body(&request(stream, mode), "m", session).expect("plain data");
         String::from_utf8(body).expect("JSON")
     }
@@ -224,11 +224,11 @@ mod tests {
     #[test]
     fn bodies_are_what_the_servers_take() {
         assert_eq!(
-            text(true, PromptMode::Raw, false),
+            text(true, PromptMode::Raw, None),
             r#"{"model":"m","prompt":"say \"hé\"","max_tokens":5,"ignore_eos":true,"temperature":0.7,"top_p":1.0,"top_k":1,"stream":true,"stream_options":{"include_usage":true}}"#
         );
         assert_eq!(
-            text(false, PromptMode::Chat, true),
+            text(false, PromptMode::Chat, Some(3)),
             r#"{"model":"m","messages":[{"role":"user","content":"say \"hé\""}],"max_tokens":5,"max_completion_tokens":5,"ignore_eos":true,"temperature":0.7,"top_p":1.0,"top_k":1,"stream":false,"session_id":3}"#
         );
     }
