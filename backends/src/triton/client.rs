@@ -14,7 +14,7 @@ use super::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
 use super::proto::infer_parameter::ParameterChoice;
 use super::proto::{InferParameter, ModelInferRequest, ModelInferResponse};
 use super::status::{chain_of, of_status};
-use super::wire::Inputs;
+use super::wire::{Inputs, MESSAGE_LIMIT_BYTES};
 use crate::{Error, ErrorKind, Target, excerpt};
 
 /// The calls of the service over one channel. Clones share the channel.
@@ -123,9 +123,7 @@ impl Client {
                 return Err(refused(&format!("nothing came within {waited} s")));
             }
         };
-        // LMDeploy sends the whole session buffer with every token: beyond
-        // tonic's limit of 4 MiB from a session of a million tokens on.
-        Ok(Stub::new(channel).max_decoding_message_size(usize::MAX))
+        Ok(Stub::new(channel).max_decoding_message_size(MESSAGE_LIMIT_BYTES))
     }
 
     /// The channel that is shared by all calls, opened by the first.
