@@ -57,7 +57,7 @@ impl Client {
                 ErrorKind::Connect,
                 format!(
                     "`{}` is no usable address: {}",
-                    target.address,
+                    address.uri,
                     chain_of(error)
                 ),
             )
@@ -72,15 +72,7 @@ impl Client {
             let tls = ClientTlsConfig::new().with_native_roots();
             endpoint = endpoint.tls_config(tls).map_err(|error| unusable(&error))?;
         }
-        let key = match target.api_key {
-            None => None,
-            Some(key) => Some(format!("Bearer {key}").parse().map_err(|_| {
-                Error::new(
-                    ErrorKind::Auth,
-                    "the API key has characters that no header can carry",
-                )
-            })?),
-        };
+        let key = target.api_key.map(|key| header_of(&key)).transpose()?;
         Ok(Self {
             address,
             endpoint,
@@ -219,6 +211,16 @@ fn message(call: Call<'_>, streaming: bool) -> ModelInferRequest {
             .insert(name.to_owned(), parameter(choice));
     };
     if streaming {
+/// The key as a header, which never shows it.
+fn header_of(key: &str) -> Result<MetadataValue<Ascii>, Error> {
+    let words = "the API key has characters that no header can carry";
+    let mut value: MetadataValue<Ascii> = format!("Bearer {key}")
+        .parse()
+        .map_err(|_| Error::new(ErrorKind::Auth, words))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
         // Without it a final response that has no tensors is dropped.
         add(
             "triton_enable_empty_final_response",
