@@ -90,7 +90,7 @@ impl Backend for Chatbot {
         let (client, manner) = (&self.client, Manner::PerCall);
         let tokens = text_of(client, facts, manner, request, &mut answer, progress, sink).await?;
         sink.end();
-        answer.close().await;
+        answer.close();
         Ok(Finish {
             ending: Ending::Unstated,
             prompt_tokens: Some(prompt_tokens),

@@ -223,7 +223,7 @@ impl Wire {
         }
         sink.leave(Hop::Engine);
         sink.end();
-        answer.close().await;
+        answer.close();
         Ok(Finish {
             ending: Ending::Unstated,
             prompt_tokens: None,
