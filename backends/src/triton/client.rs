@@ -10,6 +10,7 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use super::address::Address;
 use super::answer::Answer;
+use super::dial::{Dial, advice};
 use super::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
 use super::proto::infer_parameter::ParameterChoice;
 use super::proto::{InferParameter, ModelInferRequest, ModelInferResponse};
@@ -93,11 +94,20 @@ impl Client {
         self.probe_timeout
     }
 
-    /// Opens a new channel.
+    /// Opens a new channel for one call; its connection gives the local port
+    /// back as soon as it is dropped.
     ///
     /// # Errors
     /// [`ErrorKind::Connect`].
     pub(super) async fn open(&self) -> Result<Stub, Error> {
+        self.opened(self.endpoint.connect_with_connector(Dial))
+            .await
+    }
+
+    async fn opened(
+        &self,
+        connection: impl Future<Output = Result<Channel, tonic::transport::Error>>,
+    ) -> Result<Stub, Error> {
         let refused = |words: &str| {
             let words = excerpt(words);
             Error::new(
@@ -106,10 +116,16 @@ impl Client {
             )
         };
         // The endpoint's own limit covers TCP, not the TLS handshake.
-        let channel = tokio::time::timeout(self.connect_timeout, self.endpoint.connect()).await;
+        let channel = tokio::time::timeout(self.connect_timeout, connection).await;
         let channel = match channel {
             Ok(Ok(channel)) => channel,
-            Ok(Err(error)) => return Err(refused(&chain_of(&error))),
+            Ok(Err(error)) => {
+                let words = chain_of(&error);
+                return Err(refused(&match advice(&error) {
+                    Some(advice) => format!("{advice} ({words})"),
+                    None => words,
+                }));
+            }
             Err(_) => {
                 let waited = self.connect_timeout.as_secs_f64();
                 return Err(refused(&format!("nothing came within {waited} s")));
@@ -123,7 +139,8 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Connect`].
     pub(super) async fn shared(&self) -> Result<Stub, Error> {
-        self.shared.get_or_try_init(|| self.open()).await.cloned()
+        let open = || self.opened(self.endpoint.connect());
+        self.shared.get_or_try_init(open).await.cloned()
     }
 
     /// A message with the key that goes with it.
@@ -194,6 +211,16 @@ impl Client {
     }
 }
 
+/// The key as a header, which never shows it.
+fn header_of(key: &str) -> Result<MetadataValue<Ascii>, Error> {
+    let words = "the API key has characters that no header can carry";
+    let mut value: MetadataValue<Ascii> = format!("Bearer {key}")
+        .parse()
+        .map_err(|_| Error::new(ErrorKind::Auth, words))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 fn message(call: Call<'_>, streaming: bool) -> ModelInferRequest {
     let parameter = |choice| InferParameter {
         parameter_choice: Some(choice),
@@ -211,16 +238,6 @@ fn message(call: Call<'_>, streaming: bool) -> ModelInferRequest {
             .insert(name.to_owned(), parameter(choice));
     };
     if streaming {
-/// The key as a header, which never shows it.
-fn header_of(key: &str) -> Result<MetadataValue<Ascii>, Error> {
-    let words = "the API key has characters that no header can carry";
-    let mut value: MetadataValue<Ascii> = format!("Bearer {key}")
-        .parse()
-        .map_err(|_| Error::new(ErrorKind::Auth, words))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
         // Without it a final response that has no tensors is dropped.
         add(
             "triton_enable_empty_final_response",

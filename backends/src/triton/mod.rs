@@ -7,6 +7,7 @@ mod answer;
 mod chain;
 mod chatbot;
 mod client;
+mod dial;
 mod dialect;
 mod direct;
 mod ensemble;
