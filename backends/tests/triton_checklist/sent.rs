@@ -82,6 +82,16 @@ async fn the_end_of_sequence_is_forbidden_only_when_asked() {
     assert!(!inputs(&scripted.streamed()[0]).contains_key("bad_words_list"));
 }
 
+#[tokio::test]
+async fn a_tokenizer_without_a_word_for_the_end_forbids_nothing() {
+    let scripted = Scripted {
+        knows_eos: false,
+        ..Scripted::new(vec![tokens(&[300], true), Act::End])
+    };
+    scripted.play("tis", &request(1, 9)).await.0.expect("good");
+    assert!(!inputs(&scripted.streamed()[0]).contains_key("bad_words_list"));
+}
+
 /// Local ports that a closed connection to the server holds on to.
 #[cfg(target_os = "linux")]
 #[tokio::test]
