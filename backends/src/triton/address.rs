@@ -1,6 +1,6 @@
 //! Where a Triton server is, as people write it. Knows no wire.
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, excerpt};
 
 /// A checked address: a base URI for tonic, and the pair for a plain socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +26,9 @@ impl Address {
             Error::new(
                 ErrorKind::Connect,
                 format!(
-                    "`{text}` {what}; write HOST:PORT, http://HOST:PORT or https://HOST:PORT \
-                     (Triton's gRPC port is 8001 by default, LMDeploy's 33337)"
+                    "`{}` {what}; write HOST:PORT, http://HOST:PORT or https://HOST:PORT \
+                     (Triton's gRPC port is 8001 by default, LMDeploy's 33337)",
+                    shown(text)
                 ),
             )
         };
@@ -72,6 +73,31 @@ impl Address {
     }
 }
 
+/// An address that was refused, without what may be secret in it: whatever
+/// stands before an `@`, and a query.
+fn shown(text: &str) -> String {
+    let text = text.trim();
+    let (scheme, rest) = match text.split_once("://") {
+        // A password may hold anything; a scheme holds letters.
+        Some((scheme, rest)) if scheme.chars().all(char::is_alphanumeric) => {
+            (format!("{scheme}://"), rest)
+        }
+        _ => (String::new(), text),
+    };
+    let ends = ['?', '#'];
+    let rest = match rest.rsplit_once('@') {
+        // Whether the `@` belongs to the query is not to be known: show neither.
+        Some((before, _)) if before.contains(ends) => "...".to_owned(),
+        Some((_, host)) => format!("...@{host}"),
+        None => rest.to_owned(),
+    };
+    let rest = match rest.split_once(ends) {
+        Some((place, _)) => format!("{place}?..."),
+        None => rest,
+    };
+    excerpt(&format!("{scheme}{rest}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::Address;
@@ -91,6 +117,26 @@ mod tests {
             assert_eq!(address.uri, uri, "{text}");
             assert_eq!(address.tls, uri.starts_with("https"));
             assert!(uri.ends_with(&address.authority));
+        }
+    }
+
+    #[test]
+    fn secrets_in_an_address_are_not_repeated() {
+        for (text, shown) in [
+            ("http://me:secret@gpu7:8001", "`http://...@gpu7:8001`"),
+            ("me:secret@gpu7", "`...@gpu7`"),
+            ("me:se://secret@gpu7:1", "`...@gpu7:1`"),
+            ("http://me:se@cret@gpu7:1", "`http://...@gpu7:1`"),
+            ("http://me:se?cret@gpu7:1", "`http://...`"),
+            ("gpu7:8001?key=secret", "`gpu7:8001?...`"),
+            ("http://gpu7/?a=se@cret", "`http://...`"),
+            ("gpu7:8001/#secret", "`gpu7:8001/?...`"),
+        ] {
+            let error = Address::parse(text).expect_err(text);
+            assert!(error.message.contains(shown), "{error}");
+            for word in ["secret", "se@", "cret", "me:"] {
+                assert!(!error.message.contains(word), "{error}");
+            }
         }
     }
 

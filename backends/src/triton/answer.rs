@@ -120,14 +120,16 @@ impl Answer {
     }
 
     /// Lets the server close the stream, so that it is not reset behind a
-    /// finished answer. Waits no longer than a moment for a server that keeps
-    /// it open.
-    pub(super) async fn close(mut self) {
-        // The answer is whole: whatever follows, even an error, is not part of it.
-        let _ = tokio::time::timeout(CLOSING, async {
-            while let Ok(Some(_)) = self.stream.message().await {}
-        })
-        .await;
+    /// finished answer: beside the caller, who need not wait, and no longer than
+    /// a moment for a server that keeps it open.
+    pub(super) fn close(mut self) {
+        tokio::spawn(async move {
+            // The answer is whole: whatever follows, even an error, is not part of it.
+            let _ = tokio::time::timeout(CLOSING, async {
+                while let Ok(Some(_)) = self.stream.message().await {}
+            })
+            .await;
+        });
     }
 }
 

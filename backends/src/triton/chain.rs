@@ -240,11 +240,14 @@ impl<'a> Text<'a> {
 
     /// The text up to and with token number `covers` is in hand.
     fn deliver(&mut self, bytes: &[u8], covers: u32, sink: &mut Sink) {
-        if self.request.stream {
+        if !self.request.stream {
+            self.whole.push_str(&as_text(bytes));
+        } else if bytes.is_empty() {
+            // Tokens without text are no mark: the next text brings them.
+            sink.event();
+        } else {
             sink.tokens_so_far(covers);
             sink.text(&as_text(bytes));
-        } else {
-            self.whole.push_str(&as_text(bytes));
         }
         self.settled = covers;
         self.held = None;
@@ -256,7 +259,12 @@ impl<'a> Text<'a> {
         if let Some((bytes, covers)) = self.held.take() {
             self.deliver(&bytes, covers, sink);
         }
-        if !self.request.stream {
+        if self.request.stream {
+            return;
+        }
+        if self.whole.is_empty() {
+            sink.event();
+        } else {
             sink.tokens_so_far(self.settled);
             sink.text(&self.whole);
         }

@@ -11,11 +11,12 @@
 //! the engine, marks fall behind and `engine_marks` do not. Here reader and
 //! consumer are two sides of one task instead of two threads.
 //!
-//! Two things differ. The cost of Python is not reproduced: no message is made
+//! Three things differ. The cost of Python is not reproduced: no message is made
 //! into JSON and back. And a channel here always is a TCP connection, while
 //! grpcio lets clients to one address share theirs as long as one is alive (it
 //! opens a new one for preprocessing and for the stream, none beside the
-//! stream). `Hop::Connect` tells how much that is.
+//! stream). `Hop::Connect` tells how much that is. So many connections would
+//! use up the local ports, so each is reset when it is done with.
 
 use async_trait::async_trait;
 
@@ -90,7 +91,7 @@ impl Backend for Chatbot {
         let (client, manner) = (&self.client, Manner::PerCall);
         let tokens = text_of(client, facts, manner, request, &mut answer, progress, sink).await?;
         sink.end();
-        answer.close().await;
+        answer.close();
         Ok(Finish {
             ending: Ending::Unstated,
             prompt_tokens: Some(prompt_tokens),

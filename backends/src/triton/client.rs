@@ -10,11 +10,12 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use super::address::Address;
 use super::answer::Answer;
+use super::dial::{Dial, advice};
 use super::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
 use super::proto::infer_parameter::ParameterChoice;
 use super::proto::{InferParameter, ModelInferRequest, ModelInferResponse};
 use super::status::{chain_of, of_status};
-use super::wire::Inputs;
+use super::wire::{Inputs, MESSAGE_LIMIT_BYTES};
 use crate::{Error, ErrorKind, Target, excerpt};
 
 /// The calls of the service over one channel. Clones share the channel.
@@ -57,7 +58,7 @@ impl Client {
                 ErrorKind::Connect,
                 format!(
                     "`{}` is no usable address: {}",
-                    target.address,
+                    address.uri,
                     chain_of(error)
                 ),
             )
@@ -72,15 +73,7 @@ impl Client {
             let tls = ClientTlsConfig::new().with_native_roots();
             endpoint = endpoint.tls_config(tls).map_err(|error| unusable(&error))?;
         }
-        let key = match target.api_key {
-            None => None,
-            Some(key) => Some(format!("Bearer {key}").parse().map_err(|_| {
-                Error::new(
-                    ErrorKind::Auth,
-                    "the API key has characters that no header can carry",
-                )
-            })?),
-        };
+        let key = target.api_key.map(|key| header_of(&key)).transpose()?;
         Ok(Self {
             address,
             endpoint,
@@ -101,11 +94,20 @@ impl Client {
         self.probe_timeout
     }
 
-    /// Opens a new channel.
+    /// Opens a new channel for one call; its connection gives the local port
+    /// back as soon as it is dropped.
     ///
     /// # Errors
     /// [`ErrorKind::Connect`].
     pub(super) async fn open(&self) -> Result<Stub, Error> {
+        self.opened(self.endpoint.connect_with_connector(Dial))
+            .await
+    }
+
+    async fn opened(
+        &self,
+        connection: impl Future<Output = Result<Channel, tonic::transport::Error>>,
+    ) -> Result<Stub, Error> {
         let refused = |words: &str| {
             let words = excerpt(words);
             Error::new(
@@ -114,18 +116,22 @@ impl Client {
             )
         };
         // The endpoint's own limit covers TCP, not the TLS handshake.
-        let channel = tokio::time::timeout(self.connect_timeout, self.endpoint.connect()).await;
+        let channel = tokio::time::timeout(self.connect_timeout, connection).await;
         let channel = match channel {
             Ok(Ok(channel)) => channel,
-            Ok(Err(error)) => return Err(refused(&chain_of(&error))),
+            Ok(Err(error)) => {
+                let words = chain_of(&error);
+                return Err(refused(&match advice(&error) {
+                    Some(advice) => format!("{advice} ({words})"),
+                    None => words,
+                }));
+            }
             Err(_) => {
                 let waited = self.connect_timeout.as_secs_f64();
                 return Err(refused(&format!("nothing came within {waited} s")));
             }
         };
-        // LMDeploy sends the whole session buffer with every token: beyond
-        // tonic's limit of 4 MiB from a session of a million tokens on.
-        Ok(Stub::new(channel).max_decoding_message_size(usize::MAX))
+        Ok(Stub::new(channel).max_decoding_message_size(MESSAGE_LIMIT_BYTES))
     }
 
     /// The channel that is shared by all calls, opened by the first.
@@ -133,7 +139,8 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Connect`].
     pub(super) async fn shared(&self) -> Result<Stub, Error> {
-        self.shared.get_or_try_init(|| self.open()).await.cloned()
+        let open = || self.opened(self.endpoint.connect());
+        self.shared.get_or_try_init(open).await.cloned()
     }
 
     /// A message with the key that goes with it.
@@ -202,6 +209,16 @@ impl Client {
             Err(status) => Err(of_status(&format!("`{model}`"), &status)),
         }
     }
+}
+
+/// The key as a header, which never shows it.
+fn header_of(key: &str) -> Result<MetadataValue<Ascii>, Error> {
+    let words = "the API key has characters that no header can carry";
+    let mut value: MetadataValue<Ascii> = format!("Bearer {key}")
+        .parse()
+        .map_err(|_| Error::new(ErrorKind::Auth, words))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn message(call: Call<'_>, streaming: bool) -> ModelInferRequest {

@@ -152,8 +152,8 @@ impl Wire {
         } else if is(STREAM) {
             Number::Whole(request.stream.into())
         } else if is(SKIP_SPECIAL_TOKENS) {
-            // LMDeploy's benchmark asks for them, so that none goes uncounted.
-            Number::Whole(0)
+            // LMDeploy's default, and what postprocessing is asked for.
+            Number::Whole(1)
         } else if is(START_END) {
             Number::Whole(1)
         } else if is(CORRID) {
@@ -193,54 +193,54 @@ impl Wire {
         };
         sink.enter(Hop::Engine);
         let mut answer = client.stream(stub, call).await?;
-        let sent = u32::try_from(request.token_ids.len()).unwrap_or(u32::MAX);
-        let prompt = request.server_prompt_tokens.unwrap_or(sent);
-        let mut progress = Progress::after(prompt);
+        // The length counts the prompt, too: without the server's own count of
+        // that the answer's is not known. Ours may be another tokenizer's.
+        let mut progress = match request.server_prompt_tokens {
+            Some(prompt) if self.has_length => Some(Progress::after(prompt)),
+            _ => None,
+        };
         let mut whole = String::new();
         let mut counted = None;
         while let Some(frame) = answer.next().await? {
             let response = &frame.response;
-            let length = match self.has_length {
-                true => wire::output(response, LENGTH)?,
-                false => None,
-            };
+            if let Some(progress) = &mut progress
+                && let Some(length) = wire::output(response, LENGTH)?
+            {
+                counted = Some(progress.advance(&self.model, length.count()?)?);
+            }
             let piece = wire::output(response, &self.text)?.map(|text| text.string());
             let piece = piece.transpose()?.unwrap_or_default();
-            if let Some(length) = length {
-                let total = progress.advance(&self.model, length.count()?)?;
-                counted = Some(total);
-                if request.stream {
-                    sink.tokens_so_far(total);
-                } else {
-                    sink.event();
-                }
-            } else if request.stream && !piece.is_empty() {
-                sink.tokens(0);
+            let piece = as_text(&piece);
+            if request.stream {
+                deliver(sink, counted, &piece);
             } else {
                 sink.event();
-            }
-            if request.stream {
-                sink.text(&as_text(&piece));
-            } else {
-                whole.push_str(&as_text(&piece));
+                whole.push_str(&piece);
             }
         }
         if !request.stream {
-            match counted {
-                Some(total) => drop(sink.tokens_so_far(total)),
-                None => sink.tokens(0),
-            }
-            sink.text(&whole);
+            deliver(sink, counted, &whole);
         }
         sink.leave(Hop::Engine);
         sink.end();
-        answer.close().await;
+        answer.close();
         Ok(Finish {
             ending: Ending::Unstated,
             prompt_tokens: None,
             completion: counted.map(|total| (total, TokenSource::Ids)),
         })
     }
+}
+
+/// A piece of text is in hand, and `total` tokens by now where that is known.
+/// Tokens without text are no mark: the next text brings them.
+fn deliver(sink: &mut Sink, total: Option<u32>, piece: &str) {
+    match total {
+        _ if piece.is_empty() => return sink.event(),
+        Some(total) => drop(sink.tokens_so_far(total)),
+        None => sink.tokens(0),
+    }
+    sink.text(piece);
 }
 
 /// A request to try a configuration with.

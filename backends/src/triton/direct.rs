@@ -74,7 +74,7 @@ impl Backend for Direct {
         }
         sink.leave(Hop::Engine);
         sink.end();
-        answer.close().await;
+        answer.close();
         Ok(Finish {
             ending: Ending::Unstated,
             // What was sent is not the server's count; `prompt_tokens` asks for that.

@@ -1,5 +1,10 @@
 //! `tis-ensemble`: one call to a model that chains the others in the server.
 //! Takes names and types from its configuration.
+//!
+//! Dropping a request does not end it: Triton (seen on 2.51) hands a
+//! cancellation to no step of an ensemble, so the engine's step runs to its
+//! end and keeps its place. Whoever measures after an aborted run waits until
+//! the engine is idle, or restarts the server.
 
 use async_trait::async_trait;
 use tokio::sync::OnceCell;

@@ -7,6 +7,7 @@ mod answer;
 mod chain;
 mod chatbot;
 mod client;
+mod dial;
 mod dialect;
 mod direct;
 mod ensemble;
@@ -49,4 +50,34 @@ pub(crate) fn connect_ensemble(target: Target) -> Result<Arc<dyn Backend>, Error
 /// See [`crate::ALL`].
 pub(crate) fn connect_python(target: Target) -> Result<Arc<dyn Backend>, Error> {
     Ok(Arc::new(python::Python::new(target)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{chatbot, direct, ensemble, python, tis};
+    use crate::{PromptMode, Target};
+
+    #[test]
+    fn no_client_shows_its_key() {
+        let target = || Target {
+            address: "127.0.0.1:8001".to_owned(),
+            model: None,
+            api_key: Some("open-sesame".to_owned()),
+            prompt_mode: PromptMode::Raw,
+            connect_timeout: Duration::from_secs(1),
+            probe_timeout: Duration::from_secs(1),
+        };
+        for shown in [
+            format!("{:#?}", tis::Tis::new(target()).expect("good")),
+            format!("{:#?}", chatbot::Chatbot::new(target()).expect("good")),
+            format!("{:#?}", direct::Direct::new(target()).expect("good")),
+            format!("{:#?}", ensemble::Ensemble::new(target()).expect("good")),
+            format!("{:#?}", python::Python::new(target()).expect("good")),
+        ] {
+            assert!(shown.contains("127.0.0.1:8001"), "{shown}");
+            assert!(!shown.contains("sesame"), "{shown}");
+        }
+    }
 }

@@ -20,6 +20,7 @@ use tonic::transport::Server;
 
 use super::proto::grpc_inference_service_server::GrpcInferenceServiceServer;
 use super::status::chain_of;
+use super::wire::MESSAGE_LIMIT_BYTES;
 use crate::engine::Engine;
 use crate::{Error, ErrorKind, ServeOptions, Served};
 
@@ -46,7 +47,7 @@ pub(crate) fn serve(listener: TcpListener, engine: Engine, options: ServeOptions
         });
         let simulation = Arc::new(models::Simulation::new(engine, options));
         let service = GrpcInferenceServiceServer::new(service::Service::new(simulation))
-            .max_decoding_message_size(usize::MAX);
+            .max_decoding_message_size(MESSAGE_LIMIT_BYTES);
         Server::builder()
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .add_service(cut::Cutting::new(service))

@@ -20,7 +20,7 @@ pub(super) fn of_status(what: &str, status: &Status) -> Error {
             ErrorKind::Cut
         }
     } else {
-        of_code(status.code(), status.message())
+        of_message(status).unwrap_or_else(|| of_code(status.code(), status.message()))
     };
     let words = if status.source().is_some() {
         chain_of(status)
@@ -33,6 +33,20 @@ pub(super) fn of_status(what: &str, status: &Status) -> Error {
         words
     };
     Error::new(kind, format!("{what} failed: {}", excerpt(&words)))
+}
+
+/// tonic's own verdicts on a message that it could not read, which come as if
+/// they were the server's (tonic 0.14, prost 0.14; their words are the only
+/// sign). A message whose bytes end too early is cut.
+fn of_message(status: &Status) -> Option<ErrorKind> {
+    let says = |code, words| status.code() == code && status.message().starts_with(words);
+    if says(Code::Internal, "failed to decode Protobuf message")
+        || says(Code::Internal, "protocol error: received message with")
+        || says(Code::OutOfRange, "Error, decoded message length too large")
+    {
+        return Some(ErrorKind::Malformed);
+    }
+    says(Code::Internal, "Unexpected EOF decoding stream").then_some(ErrorKind::Cut)
 }
 
 fn of_code(code: Code, message: &str) -> ErrorKind {
@@ -135,8 +149,10 @@ pub(super) fn chain_of(error: &(dyn std::error::Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message;
     use tonic::{Code, Status};
 
+    use super::super::proto::ModelInferResponse;
     use super::{of_frame, of_status, without_request_id};
     use crate::ErrorKind;
 
@@ -177,6 +193,29 @@ mod tests {
             let error = of_status("`m`", &Status::new(code, words));
             assert_eq!(error.kind, kind, "{code:?} {words}");
             assert!(error.message.starts_with("`m` failed: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn messages_that_cannot_be_read_are_not_the_servers_failure() {
+        let broken = ModelInferResponse::decode(&[0x0a, 0xff][..]).expect_err("broken");
+        let long = "Error, decoded message length too large: found 4294967295 bytes, \
+                    the limit is: 268435456 bytes";
+        for (status, kind) in [
+            (Status::internal(broken.to_string()), ErrorKind::Malformed),
+            (Status::out_of_range(long), ErrorKind::Malformed),
+            (
+                Status::internal("Unexpected EOF decoding stream."),
+                ErrorKind::Cut,
+            ),
+            (
+                Status::internal("the engine failed to decode"),
+                ErrorKind::Server,
+            ),
+            (Status::out_of_range("no such id"), ErrorKind::Rejected),
+        ] {
+            let error = of_status("`m`", &status);
+            assert_eq!(error.kind, kind, "{error}");
         }
     }
 

@@ -70,11 +70,12 @@ pub(super) async fn postprocess(
     wire::required(&response, "OUTPUT")?.string()
 }
 
-/// The id that ends a sequence; `None` where there is no preprocessing.
+/// The id that ends a sequence; `None` where there is no preprocessing, or no
+/// word that it reads as that id alone.
 ///
 /// LMDeploy's preprocessing knows the word `<EOS>` and answers with that id
 /// alone (v0.2.5, `triton_models/preprocessing/1/model.py`); its client takes
-/// the first. A server that answers with more ids took the word for text: then
+/// the first of however many come. A server that answers with more ids took the word for text: then
 /// `</s>` is tried, which many tokenizers read as the token itself.
 ///
 /// # Errors
@@ -95,7 +96,8 @@ pub(super) async fn eos_id(client: &Client) -> Result<Option<u32>, Error> {
     match by_text[..] {
         // Alone, or behind the id that begins a sequence.
         [eos] | [_, eos] => Ok(Some(eos)),
-        _ => Ok(by_name.first().copied()),
+        // Part of a word cut in pieces is some other token: better none.
+        _ => Ok(None),
     }
 }
 

@@ -64,7 +64,7 @@ impl Backend for Tis {
         let (client, manner) = (&self.client, Manner::Shared);
         let tokens = text_of(client, facts, manner, request, &mut answer, progress, sink).await?;
         sink.end();
-        answer.close().await;
+        answer.close();
         Ok(Finish {
             ending: Ending::Unstated,
             prompt_tokens: Some(prompt_tokens),

@@ -8,6 +8,14 @@ use super::proto::model_infer_request::InferInputTensor;
 use super::proto::{DataType, ModelInferResponse};
 use crate::{Error, ErrorKind, excerpt};
 
+/// The longest message that is taken in, bytes: 64 Mi token ids.
+///
+/// LMDeploy sends the whole session buffer with every token, 4 bytes for each
+/// place of the session: beyond tonic's 4 MiB from a session of a million on.
+/// There has to be a limit, as tonic sets memory aside by the length that a
+/// message states, before any of it has come.
+pub(super) const MESSAGE_LIMIT_BYTES: usize = 256 << 20;
+
 /// The word for a type on tensors: `BYTES`, `UINT32`, ... (ModelConfig says
 /// `TYPE_STRING`, `TYPE_UINT32`, which tensors must not).
 pub(super) fn datatype_word(kind: DataType) -> &'static str {

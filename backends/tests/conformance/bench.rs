@@ -134,12 +134,14 @@ impl Bench {
 }
 
 pub(crate) fn request(id: u64, prompt: &str, output_tokens: u32) -> Request {
+    let token_ids = ByteCodec.encode(prompt);
     Request {
         id,
         slot: u32::try_from(id).expect("small"),
         prompt: prompt.into(),
-        token_ids: ByteCodec.encode(prompt).into(),
-        server_prompt_tokens: None,
+        // As the runner does: the server was asked before.
+        server_prompt_tokens: u32::try_from(token_ids.len()).ok(),
+        token_ids: token_ids.into(),
         output_tokens,
         sampling: Sampling::default(),
         stream: true,

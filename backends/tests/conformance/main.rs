@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backends::engine::{EngineConfig, Handover};
-use backends::{Entry, ErrorKind, Pulse, Request, Sink, Trace};
+use backends::{Entry, ErrorKind, Pulse, Request, Sink, Trace, find};
 
 use bench::{
     Bench, FIRST_TOKEN, PER_TOKEN, arrived, config, counts, marked, request, rows, scripted,
@@ -222,7 +222,8 @@ async fn one_failure_in_ten_leaves_the_others_alone() {
 
 #[tokio::test]
 async fn a_dropped_request_frees_its_place() {
-    for entry in rows() {
+    // An ensemble hands no cancellation to its steps: see below.
+    for entry in rows().filter(|entry| entry.name != "tis-ensemble") {
         let config = EngineConfig {
             max_running: 1,
             ..scripted("fail=stall after=2 every=2")
@@ -240,6 +241,33 @@ async fn a_dropped_request_frees_its_place() {
         let served = tokio::time::timeout(Duration::from_secs(10), bench.asked(&next)).await;
         served.unwrap_or_else(|_| panic!("{}: the place is not free", entry.name));
     }
+}
+
+/// Triton does not pass a cancellation through an ensemble: the engine's step
+/// runs to its end.
+#[tokio::test]
+async fn a_dropped_request_of_an_ensemble_keeps_its_place_to_its_end() {
+    let entry = find("tis-ensemble").expect("listed");
+    let config = EngineConfig {
+        max_running: 1,
+        ..config()
+    };
+    let bench = Bench::ready(entry, config).await;
+    let start_ns = bench.clock.now_ns();
+    let mut sink = Sink::start(bench.clock, Pulse::default(), 300);
+    let long = request(1, "hi", 300);
+    let answer = bench.backend.generate(&long, &mut sink);
+    let outcome = tokio::time::timeout(Duration::from_millis(100), answer).await;
+    assert!(outcome.is_err(), "{outcome:?}");
+    assert!(!sink.into_trace().marks.is_empty(), "it ran");
+    let next = request(2, "hi", 3);
+    let next = bench.asked(&next);
+    let (_, trace) = tokio::time::timeout(Duration::from_secs(10), next)
+        .await
+        .expect("the place is free at last");
+    let began_ns = u128::from(trace.marks[0].at_ns - start_ns);
+    let least = FIRST_TOKEN + 299 * PER_TOKEN + FIRST_TOKEN;
+    assert!(began_ns >= least.as_nanos(), "{began_ns}");
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! Where an answer ends: an error frame, the final flag, or the end of the
 //! stream, whichever comes first.
 
-use backends::ErrorKind;
+use backends::{Clock, ErrorKind, Pulse, Sink};
 
 use crate::proto::{ModelInferResponse, ModelStreamInferResponse};
-use crate::scripted::{Act, Scripted, final_response, frame, request, tokens};
+use crate::scripted::{Act, Scripted, connect, final_response, frame, request, tokens};
 
 fn error(words: &str, from_model: bool) -> Act {
     Act::Frame(ModelStreamInferResponse {
@@ -34,6 +34,26 @@ async fn the_final_flag_ends_it_even_if_the_stream_stays_open() {
         );
         let total: u32 = trace.marks.iter().map(|mark| mark.tokens).sum();
         assert_eq!(total, 2, "{name}");
+    }
+}
+
+/// What a server does behind an answer is not the caller's time.
+#[tokio::test]
+async fn a_stream_that_stays_open_costs_the_caller_nothing() {
+    for name in CHAINED_AND_ALONE {
+        let acts = vec![tokens(&[300], true), Act::Hang];
+        let backend = connect(name, &Scripted::new(acts).start().await);
+        backend.warm(1).await.expect("warm");
+        let clock = Clock::start();
+        let mut best_ns = u64::MAX;
+        for _ in 0..5 {
+            let mut sink = Sink::start(clock, Pulse::default(), 1);
+            let outcome = backend.generate(&request(1, 1), &mut sink).await;
+            let back_ns = clock.now_ns();
+            outcome.expect(name);
+            best_ns = best_ns.min(back_ns - sink.into_trace().end_ns);
+        }
+        assert!(best_ns < 25_000_000, "{name}: {best_ns}");
     }
 }
 

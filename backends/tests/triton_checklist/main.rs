@@ -5,6 +5,7 @@
     reason = "a test's helpers may fail as the test does"
 )]
 
+mod counts;
 mod ends;
 mod frames;
 mod probing;

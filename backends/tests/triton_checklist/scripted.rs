@@ -44,6 +44,8 @@ pub(crate) struct Scripted {
     pub(crate) ready: bool,
     /// The only key that is let in.
     pub(crate) key: Option<&'static str>,
+    /// Whether preprocessing reads `<EOS>` as an id.
+    pub(crate) knows_eos: bool,
     pub(crate) seen: Arc<Mutex<Vec<ModelInferRequest>>>,
 }
 
@@ -92,6 +94,7 @@ impl Scripted {
             ],
             ready: true,
             key: None,
+            knows_eos: true,
             seen: Arc::default(),
         }
     }
@@ -305,7 +308,7 @@ impl GrpcInferenceService for Scripted {
         let (outputs, raw) = if request.model_name == "preprocessing" {
             let text = String::from_utf8_lossy(&request.raw_input_contents[0][4..]).into_owned();
             let ids = match text.as_str() {
-                "<EOS>" => vec![ByteCodec.eos()],
+                "<EOS>" if self.knows_eos => vec![ByteCodec.eos()],
                 text => ByteCodec.encode(text),
             };
             let length = u32::try_from(ids.len()).expect("short");

@@ -312,6 +312,35 @@ async fn statistics_are_counted() {
     assert!(infer.ns >= calls * 5_000_000, "{infer:?}");
 }
 
+/// The real server's statistics of decoupled models: the request once, the
+/// time until `execute` returned, engine errors as success.
+#[tokio::test]
+async fn statistics_of_decoupled_models_say_little() {
+    let (address, _engine) = serve(config("fail=error after=3"), ServeOptions::default());
+    for (way, model) in [
+        ("tis-direct", "turbomind"),
+        ("tis-ensemble", "ensemble"),
+        ("tis-python", "lmdeploy_model"),
+    ] {
+        let backend = connect(way, &address);
+        backend.warm(1).await.expect("warm");
+        ask(&*backend, &request(1, 9)).await.0.expect_err("failed");
+        let statistics = raw(&address)
+            .await
+            .model_statistics(ModelStatisticsRequest {
+                name: model.to_owned(),
+                ..ModelStatisticsRequest::default()
+            })
+            .await;
+        let models = statistics.expect("OK").into_inner().model_stats;
+        let stats = models[0].inference_stats.expect("there");
+        let (success, fail) = (stats.success.expect("there"), stats.fail.expect("there"));
+        assert_eq!((success.count, fail.count), (1, 0), "{model}");
+        // 20 ms to the first token alone.
+        assert!(success.ns < 20_000_000, "{model}: {success:?}");
+    }
+}
+
 #[tokio::test]
 async fn nobody_waits_for_a_delayed_acknowledgement() {
     let (address, _engine) = serve(config(""), ServeOptions::default());

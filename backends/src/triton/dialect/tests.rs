@@ -107,6 +107,7 @@ fn types_and_batches_are_the_configurations() {
             input("temperature", DataType::TypeFp64, &[1], true),
             input("top_p", DataType::TypeFp32, &[1], true),
             input("stop_words", DataType::TypeString, &[-1], true),
+            input("skip_special_tokens", DataType::TypeBool, &[1], true),
         ],
         &["response"],
     );
@@ -119,6 +120,8 @@ fn types_and_batches_are_the_configurations() {
             tensor("ignore_eos", "BOOL", &[1], &[0]),
             tensor("temperature", "FP64", &[1], &1_f64.to_le_bytes()),
             tensor("top_p", "FP32", &[1], &1_f32.to_le_bytes()),
+            // As postprocessing is asked.
+            tensor("skip_special_tokens", "BOOL", &[1], &[1]),
         ]
     );
 }

@@ -31,8 +31,10 @@ pub(super) struct Simulation {
     postprocess_places: Semaphore,
 }
 
-/// How an answer ended, for the statistics.
-type Outcome = Result<(), ()>;
+/// What Triton puts before the words of a step of the ensemble.
+const IN_ENSEMBLE: &str = "in ensemble 'ensemble', ";
+/// What `lmdeploy_model` puts before the words of whatever it catches.
+const IN_PYTHON: &str = "Error when processing request: ";
 
 impl Simulation {
     pub(super) fn new(engine: Engine, options: ServeOptions) -> Self {
@@ -93,7 +95,7 @@ impl Simulation {
         }
     }
 
-    async fn answer(&self, request: &ModelInferRequest, reply: &Reply<'_>) {
+    async fn answer(self: &Arc<Self>, request: &ModelInferRequest, reply: &Reply<'_>) {
         let config = match self.config(&request.model_name, &request.model_version) {
             Ok(config) => config,
             Err(status) => return reply.refuse(status.message()),
@@ -102,11 +104,10 @@ impl Simulation {
             Ok(given) => given,
             Err(status) => return reply.refuse(status.message()),
         };
-        let start_ns = self.clock.now_ns();
-        let (name, outcome) = match config.name.as_str() {
-            TURBOMIND => (TURBOMIND, self.turbomind(&given, reply).await),
-            ENSEMBLE => (ENSEMBLE, self.ensemble(&given, reply).await),
-            LMDEPLOY_MODEL => (LMDEPLOY_MODEL, self.lmdeploy_model(&given, reply).await),
+        let (place, outcome) = match config.name.as_str() {
+            TURBOMIND => ("", self.turbomind(&given, reply).await),
+            ENSEMBLE => (IN_ENSEMBLE, self.ensemble(&given, reply).await),
+            LMDEPLOY_MODEL => (IN_PYTHON, self.lmdeploy_model(&given, reply).await),
             // A model with one response works on a stream, too.
             other => {
                 match self.once(other, &given).await {
@@ -116,8 +117,19 @@ impl Simulation {
                 return;
             }
         };
+        match outcome {
+            Ok(()) => {}
+            Err(Refusal::Cut) => reply.cut(),
+            Err(refusal) => reply.engine_failed(place, refusal.code()),
+        }
+    }
+
+    /// Books a request of a decoupled model, once its stream of responses is
+    /// begun. Triton knows no more of it (seen on 2.51): one request, the time
+    /// until `execute` returned, and success, even if an error follows.
+    fn begun(&self, model: &'static str, start_ns: u64) {
         let spent_ns = self.clock.now_ns().saturating_sub(start_ns);
-        self.statistics.book(name, outcome.is_ok(), 0, spent_ns);
+        self.statistics.book(model, true, 0, spent_ns);
     }
 
     /// The models with one response.
@@ -185,7 +197,8 @@ impl Simulation {
 
     /// The engine model: the whole sequence with every message, the last of
     /// which is final.
-    async fn turbomind(&self, given: &Given, reply: &Reply<'_>) -> Outcome {
+    async fn turbomind(&self, given: &Given, reply: &Reply<'_>) -> Result<(), Refusal> {
+        let start_ns = self.clock.now_ns();
         let length = given.number("input_lengths").unwrap_or(0);
         let mut sequence = given.ids("input_ids");
         sequence.truncate(usize::try_from(length).unwrap_or(usize::MAX));
@@ -197,19 +210,21 @@ impl Simulation {
         };
         if given.number("STOP").is_some_and(|stop| stop != 0) {
             // Nothing that runs can be stopped that way here.
-            return reply.engine_failed("", 4);
+            self.begun(TURBOMIND, start_ns);
+            reply.engine_failed("", 4);
+            return Ok(());
         }
         if job.max_tokens == 0 {
+            self.begun(TURBOMIND, start_ns);
             reply.finish();
             return Ok(());
         }
         let session = usize::try_from(self.engine.config().session_tokens).unwrap_or(0);
-        let mut steps = self
-            .engine
-            .submit(job)
-            .map_err(|refusal| refused(reply, "", refusal))?;
+        let steps = self.engine.submit(job);
+        self.begun(TURBOMIND, start_ns);
+        let mut steps = steps?;
         while let Some(step) = steps.next().await {
-            let step = step.map_err(|refusal| refused(reply, "", refusal))?;
+            let step = step?;
             sequence.extend(&step.tokens);
             let length = u32::try_from(sequence.len()).unwrap_or(u32::MAX);
             let mut tensors = Tensors::default();
@@ -235,13 +250,18 @@ impl Simulation {
     /// The three models in a chain. Text is made of one message after the
     /// other, so its order holds whatever the instance count; a real ensemble
     /// loses it with more than one postprocessing instance.
-    async fn ensemble(&self, given: &Given, reply: &Reply<'_>) -> Outcome {
-        const WHERE: &str = "in ensemble 'ensemble', ";
+    ///
+    /// Who cancels the request ends the text and not the engine's step: Triton
+    /// hands a cancellation to no step of an ensemble (seen on 2.51).
+    async fn ensemble(self: &Arc<Self>, given: &Given, reply: &Reply<'_>) -> Result<(), Refusal> {
+        let start_ns = self.clock.now_ns();
         let prompt = match self.preprocess(&given.string("text_input")).await {
             Ok(prompt) => prompt,
             Err(status) => {
-                reply.fail(&format!("{WHERE}{}", status.message()));
-                return Err(());
+                let spent_ns = self.clock.now_ns().saturating_sub(start_ns);
+                self.statistics.book(ENSEMBLE, false, 0, spent_ns);
+                reply.fail(&format!("{IN_ENSEMBLE}{}", status.message()));
+                return Ok(());
             }
         };
         let length = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
@@ -252,52 +272,47 @@ impl Simulation {
             ignore_eos: self.forbids_eos(given),
         };
         let (steps, mut arriving) = mpsc::unbounded_channel();
-        let texts = async {
-            while let Some(step) = arriving.recv().await {
-                let step: Step = step?;
-                let text = self.postprocess(&step.tokens, 0).await;
-                let mut tensors = Tensors::default();
-                // The scheduler sends outputs as they come to be.
-                tensors.u32s(
-                    "sequence_length",
-                    vec![1, 1],
-                    &[length.saturating_add(step.total)],
-                );
-                tensors.text("text_output", vec![1], &text);
-                reply.send(tensors, step.ending.is_some(), step.total);
-            }
-            Ok(())
-        };
-        let (_, outcome) = tokio::join!(self.engine_step(job, steps), texts);
-        outcome.map_err(|refusal| refused(reply, WHERE, refusal))
+        // A task of its own: it has to outlive the reply.
+        tokio::spawn(Arc::clone(self).engine_step(job, steps));
+        self.begun(ENSEMBLE, start_ns);
+        while let Some(step) = arriving.recv().await {
+            let step: Step = step?;
+            let text = self.postprocess(&step.tokens, 0).await;
+            let mut tensors = Tensors::default();
+            // The scheduler sends outputs as they come to be.
+            let length = length.saturating_add(step.total);
+            tensors.u32s("sequence_length", vec![1, 1], &[length]);
+            tensors.text("text_output", vec![1], &text);
+            reply.send(tensors, step.ending.is_some(), step.total);
+        }
+        Ok(())
     }
 
-    /// The engine within an ensemble: keeps its place no longer than it runs,
-    /// however long the text takes.
-    async fn engine_step(&self, job: Job, out: mpsc::UnboundedSender<Result<Step, Refusal>>) {
+    /// The engine within an ensemble: keeps its place as long as it runs,
+    /// however long the text takes and whoever still listens.
+    async fn engine_step(
+        self: Arc<Self>,
+        job: Job,
+        out: mpsc::UnboundedSender<Result<Step, Refusal>>,
+    ) {
         let start_ns = self.clock.now_ns();
-        let mut good = true;
-        match self.engine.submit(job) {
-            Err(refusal) => {
-                good = false;
-                // Nobody listens only when the request was cancelled.
-                let _ = out.send(Err(refusal));
-            }
+        let steps = self.engine.submit(job);
+        self.begun(TURBOMIND, start_ns);
+        // Nobody listens only when the request was cancelled.
+        match steps {
+            Err(refusal) => drop(out.send(Err(refusal))),
             Ok(mut steps) => {
                 while let Some(step) = steps.next().await {
-                    good &= step.is_ok();
-                    let _ = out.send(step);
+                    drop(out.send(step));
                 }
             }
         }
-        let spent_ns = self.clock.now_ns().saturating_sub(start_ns);
-        self.statistics.book(TURBOMIND, good, 0, spent_ns);
     }
 
     /// The later python model: a piece of text per message, and an empty one
     /// behind the last; or all of it at once.
-    async fn lmdeploy_model(&self, given: &Given, reply: &Reply<'_>) -> Outcome {
-        const WHERE: &str = "Error when processing request: ";
+    async fn lmdeploy_model(&self, given: &Given, reply: &Reply<'_>) -> Result<(), Refusal> {
+        let start_ns = self.clock.now_ns();
         let codec = self.engine.codec();
         let job = Job {
             id: 0,
@@ -306,13 +321,12 @@ impl Simulation {
             ignore_eos: given.flag("ignore_eos"),
         };
         let streams = given.flag("stream");
-        let mut steps = self
-            .engine
-            .submit(job)
-            .map_err(|refusal| refused(reply, WHERE, refusal))?;
+        let steps = self.engine.submit(job);
+        self.begun(LMDEPLOY_MODEL, start_ns);
+        let mut steps = steps?;
         let (mut held, mut whole, mut total) = (Vec::new(), String::new(), 0);
         while let Some(step) = steps.next().await {
-            let step = step.map_err(|refusal| refused(reply, WHERE, refusal))?;
+            let step = step?;
             total = step.total;
             held.extend(&step.tokens);
             let bytes = codec.decode(&held);
@@ -353,12 +367,4 @@ fn response(piece: &str) -> Tensors {
     let mut tensors = Tensors::default();
     tensors.text("response", Vec::new(), piece);
     tensors
-}
-
-fn refused(reply: &Reply<'_>, place: &str, refusal: Refusal) {
-    match refusal {
-        Refusal::Cut => reply.cut(),
-        // The error says all; its outcome is that of the request.
-        other => drop(reply.engine_failed(place, other.code())),
-    }
 }

@@ -145,9 +145,8 @@ impl<'a> Reply<'a> {
     }
 
     /// turbomind's error of that number, two blanks before it.
-    pub(super) fn engine_failed(&self, place: &str, code: u8) -> Result<(), ()> {
+    pub(super) fn engine_failed(&self, place: &str, code: u8) {
         self.fail(&format!("{place}TurboMind execute failure:  {code}"));
-        Err(())
     }
 
     /// Breaks the stream off.

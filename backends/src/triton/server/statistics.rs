@@ -1,5 +1,7 @@
 //! What each simulated model has done, as ModelStatistics tells it. Times are
-//! taken by those who call.
+//! taken by those who call. Of decoupled models Triton knows little, and this
+//! says as little: one request each, the time until its stream of responses
+//! was begun, and no failure once it was.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
