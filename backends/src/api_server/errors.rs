@@ -2,6 +2,8 @@
 //! shapes in which LMDeploy 0.1 to 0.18, vLLM and llama-cpp-python say no,
 //! before a stream (by status) and inside one (with status 200).
 
+use std::error::Error as _;
+
 use serde_json::Value;
 
 use crate::{Error, ErrorKind, excerpt};
@@ -119,6 +121,32 @@ pub(super) fn in_object(value: &Value) -> Error {
     Error::new(
         kind,
         format!("the server answered HTTP 200 with an error: {words}"),
+    )
+}
+
+/// The error of a body that ended before its last chunk.
+pub(super) fn cut(error: &reqwest::Error, any_event: bool) -> Error {
+    let when = if any_event {
+        "in the middle of the answer"
+    } else {
+        "before the answer's first event"
+    };
+    Error::new(
+        ErrorKind::Cut,
+        format!(
+            "the server closed the connection {when} ({}); its log should say why",
+            causes(error)
+        ),
+    )
+}
+
+/// Why an HTTP error happened: the innermost cause, which is the telling one,
+/// without the address that the outer ones repeat.
+pub(super) fn causes(error: &reqwest::Error) -> String {
+    let innermost = std::iter::successors(error.source(), |error| (*error).source()).last();
+    innermost.map_or_else(
+        || excerpt(&error.to_string()),
+        |error| excerpt(&error.to_string()),
     )
 }
 

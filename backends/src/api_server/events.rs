@@ -113,7 +113,7 @@ pub(super) enum BodyError {
 impl BodyError {
     fn into_error(self, any_event: bool) -> Error {
         match self {
-            Self::Transport(error) => cut(&error, any_event),
+            Self::Transport(error) => errors::cut(&error, any_event),
             Self::TooLong => Error::new(
                 ErrorKind::Malformed,
                 format!("the server sent {EVENT_BYTES_MAX} bytes without completing an event"),
@@ -130,22 +130,6 @@ impl BodyError {
             }),
         }
     }
-}
-
-/// The error of a body that ended before its last chunk.
-pub(super) fn cut(error: &reqwest::Error, any_event: bool) -> Error {
-    let when = if any_event {
-        "in the middle of the answer"
-    } else {
-        "before the answer's first event"
-    };
-    Error::new(
-        ErrorKind::Cut,
-        format!(
-            "the server closed the connection {when} ({}); its log should say why",
-            super::transport::causes(error)
-        ),
-    )
 }
 
 /// How the body starts.

@@ -25,7 +25,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 
 use super::address::{base_url, tls};
 use super::errors;
-use super::events::cut;
+use super::errors::{causes, cut};
 use crate::{Error, ErrorKind, Target, excerpt};
 
 /// How long a connection may be idle and still be used. The server's limit is
@@ -300,16 +300,6 @@ pub(super) async fn start_of(mut response: Response, bytes_max: usize, body: &mu
             break;
         }
     }
-}
-
-/// Why an HTTP error happened: the innermost cause, which is the telling one,
-/// without the address that the outer ones repeat.
-pub(super) fn causes(error: &reqwest::Error) -> String {
-    let innermost = std::iter::successors(error.source(), |error| (*error).source()).last();
-    innermost.map_or_else(
-        || excerpt(&error.to_string()),
-        |error| excerpt(&error.to_string()),
-    )
 }
 
 fn json(client: &Client, url: Url, body: Vec<u8>) -> RequestBuilder {

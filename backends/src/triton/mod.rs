@@ -27,6 +27,9 @@ use crate::{Backend, Error, Target};
 
 pub(crate) use server::serve;
 
+/// The name of the folder in the served repository.
+const TURBOMIND: &str = "turbomind";
+
 /// See [`crate::ALL`].
 pub(crate) fn connect_tis(target: Target) -> Result<Arc<dyn Backend>, Error> {
     Ok(Arc::new(tis::Tis::new(target)?))

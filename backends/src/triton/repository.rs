@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::TURBOMIND;
 use super::client::Client;
 use super::proto::{
     ModelConfig, ModelConfigRequest, ModelReadyRequest, ModelStatisticsRequest,
@@ -14,7 +15,6 @@ use super::proto::{
 };
 use super::status::of_status;
 use super::texts::{POSTPROCESSING, PREPROCESSING};
-use super::turbomind::TURBOMIND;
 use crate::{Error, ErrorKind, ServerCounters, ServerInfo, excerpt};
 
 /// The name that our own simulated server answers to.

@@ -5,15 +5,13 @@ use std::collections::HashSet;
 
 use tokio::sync::OnceCell;
 
+use super::TURBOMIND;
 use super::client::{Call, Client};
 use super::proto::ModelInferResponse;
 use super::repository::{config_of, integer_parameter, running_limit};
 use super::texts;
 use super::wire::{self, Inputs};
 use crate::{Error, ErrorKind, Request, ServerInfo};
-
-/// The name of the folder in the served repository.
-pub(super) const TURBOMIND: &str = "turbomind";
 
 /// The engine model, asked once about itself.
 #[derive(Debug)]

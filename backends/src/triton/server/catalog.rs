@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::super::TURBOMIND;
 use super::super::proto::model_ensembling::Step;
 use super::super::proto::model_instance_group::Kind;
 use super::super::proto::{
@@ -11,7 +12,6 @@ use super::super::proto::{
 };
 use super::super::repository::LMDEPLOY_MODEL;
 use super::super::texts::{POSTPROCESSING, PREPROCESSING};
-use super::super::turbomind::TURBOMIND;
 use crate::ServeOptions;
 use crate::engine::Engine;
 

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tonic::Status;
 
+use super::super::TURBOMIND;
 use super::super::proto::{ModelConfig, ModelInferRequest, ModelInferResponse};
 use super::super::repository::LMDEPLOY_MODEL;
 use super::super::texts::{POSTPROCESSING, PREPROCESSING, as_text, is_unfinished};
-use super::super::turbomind::TURBOMIND;
 use super::catalog::{self, ENSEMBLE};
 use super::check::{Given, check};
 use super::reply::{Outbox, Reply, Tensors};
