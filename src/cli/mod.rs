@@ -157,7 +157,7 @@ pub struct DemoArgs {
         long = "num-prompts",
         visible_alias = "num_prompts",
         value_name = "N",
-        default_value_t = 96
+        default_value_t = 64
     )]
     pub num_prompts: u32,
 
