@@ -112,7 +112,10 @@ impl Client {
             let words = excerpt(words);
             Error::new(
                 ErrorKind::Connect,
-                format!("no connection to {}: {words}", self.address.authority),
+                format!(
+                    "no connection to {}: {words}; is the server running there?",
+                    self.address.authority
+                ),
             )
         };
         // The endpoint's own limit covers TCP, not the TLS handshake.
