@@ -75,7 +75,7 @@ impl SimConfig {
     pub fn of_demo() -> Self {
         Self {
             engine: EngineConfig {
-                timing: batching(Duration::from_millis(4), Duration::from_micros(20)),
+                timing: batching(Duration::from_millis(3), Duration::from_micros(20)),
                 ..EngineConfig::default()
             },
             serve: ServeOptions {
