@@ -1,7 +1,8 @@
 //! Equal engines behind both protocols must show no difference. The bounds
-//! here are wide, as a busy machine delays whom it will; what they do catch is
-//! a socket without TCP_NODELAY, which held gRPC's messages back for 25 ms and
-//! more. `docs/architecture.md` has the command for the exact figures.
+//! here are wide, as a busy machine delays whom it will. What they do catch is
+//! a socket without TCP_NODELAY, which held each of gRPC's first messages back
+//! for 25 ms and more; so their median will do, and one pause of the machine
+//! fails nothing. `docs/architecture.md` has the command for the exact figures.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
@@ -50,7 +51,7 @@ fn equal_engines_show_no_difference() {
         let run = desk.run(&[&args, &load[..], &engine, &free].concat());
         assert!(run.code <= 1, "{}", run.err);
         let rows = desk.rows("x.csv");
-        for (column, within_s) in [("FTL(ave)(s)", FTL_WITHIN_S), ("ITL(ave)(s)", ITL_WITHIN_S)] {
+        for (column, within_s) in [("FTL(p50)(s)", FTL_WITHIN_S), ("ITL(ave)(s)", ITL_WITHIN_S)] {
             let values: Vec<f64> = rows
                 .iter()
                 .map(|row| row[column].parse().unwrap())
