@@ -7,8 +7,7 @@ mod sim;
 
 use std::path::PathBuf;
 
-use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 pub use shared::{PromptArg, RunArgs, WorkArgs};
 pub use sim::SimArgs;
@@ -74,15 +73,6 @@ pub struct ProfileArgs {
     #[command(flatten)]
     pub work: WorkArgs,
 
-    /// Receive answers in pieces and measure the first token. In front of the
-    /// address write --stream_output=true [default: false]
-    #[arg(
-        long = "stream_output", visible_alias = "stream-output", value_name = "BOOL",
-        num_args = 0..=1, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), action = ArgAction::Set
-    )]
-    pub stream_output: Option<bool>,
-
     /// How the run goes.
     #[command(flatten)]
     pub run: RunArgs,
@@ -116,15 +106,6 @@ pub struct CompareArgs {
     /// What is asked of the servers.
     #[command(flatten)]
     pub work: WorkArgs,
-
-    /// Receive answers in pieces and measure the first token. In front of the
-    /// tokenizer write --stream_output=false [default: true]
-    #[arg(
-        long = "stream_output", visible_alias = "stream-output", value_name = "BOOL",
-        num_args = 0..=1, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), action = ArgAction::Set
-    )]
-    pub stream_output: Option<bool>,
 
     /// How the run goes.
     #[command(flatten)]

@@ -58,6 +58,20 @@ pub struct WorkArgs {
     #[arg(long, value_name = "T", default_value_t = 1.0)]
     pub temperature: f32,
 
+    /// Receive answers in pieces and measure the first token. Before another
+    /// argument write --stream_output=true [default: false in profile, true in
+    /// compare]
+    #[arg(
+        long = "stream_output",
+        visible_alias = "stream-output",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        action = ArgAction::Set
+    )]
+    pub stream_output: Option<bool>,
+
     /// Ask the server to ignore the end of sequence, so that every answer has
     /// the length asked for
     #[arg(

@@ -133,7 +133,7 @@ impl Config {
     /// Names the flag that makes no sense, and what it takes.
     pub fn of_profile(args: ProfileArgs) -> Result<Self> {
         let entry = find(&args.backend)?;
-        let work = work(&args.work, args.stream_output.unwrap_or(false))?;
+        let work = work(&args.work, args.work.stream_output.unwrap_or(false))?;
         let model = args.run.model.clone();
         let arm = arm(entry, &args.address, model, &args.run, &work)?;
         let csv = format!("./profile_{}.csv", entry.family);
@@ -150,7 +150,7 @@ impl Config {
     /// # Errors
     /// Names the flag that makes no sense, and what it takes.
     pub fn of_compare(args: CompareArgs) -> Result<Self> {
-        let work = work(&args.work, args.stream_output.unwrap_or(true))?;
+        let work = work(&args.work, args.work.stream_output.unwrap_or(true))?;
         let mut arms = Vec::new();
         for word in &args.backends {
             let (name, address) = word.split_once('=').with_context(|| {
