@@ -11,9 +11,9 @@ use super::tables::pair_key;
 
 /// A merge: when its turn is (0 first) and the symbol that it makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Merge {
-    pub(super) turn: u32,
-    pub(super) symbol: u32,
+pub(in super::super) struct Merge {
+    pub(in super::super) turn: u32,
+    pub(in super::super) symbol: u32,
 }
 
 /// Stands in the row of candidates where two neighbours do not merge.
@@ -24,10 +24,10 @@ const NEVER: Merge = Merge {
 
 /// Which two symbols side by side merge, and into what.
 #[derive(Default)]
-pub(super) struct MergeTable(QuickMap<u64, Merge>);
+pub(in super::super) struct MergeTable(QuickMap<u64, Merge>);
 
 impl MergeTable {
-    pub(super) fn insert(&mut self, left: u32, right: u32, merge: Merge) {
+    pub(in super::super) fn insert(&mut self, left: u32, right: u32, merge: Merge) {
         self.0.insert(pair_key(left, right), merge);
     }
 
@@ -38,9 +38,9 @@ impl MergeTable {
 
 /// A symbol and the byte of the text at which it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Placed {
-    pub(super) symbol: u32,
-    pub(super) at: usize,
+pub(in super::super) struct Placed {
+    pub(in super::super) symbol: u32,
+    pub(in super::super) at: usize,
 }
 
 /// Up to this many symbols, looking at all of them again after each merge is
@@ -49,14 +49,14 @@ const SCANNED_SYMBOLS: usize = 48;
 
 /// The row of symbols under work, with buffers that are used again.
 #[derive(Default)]
-pub(super) struct Merging {
+pub(in super::super) struct Merging {
     /// Filled by the caller; what cannot merge any further after [`Self::run`].
-    pub(super) row: Vec<Placed>,
+    pub(in super::super) row: Vec<Placed>,
     candidates: Vec<Merge>,
     links: Vec<Link>,
     heap: BinaryHeap<Reverse<Candidate>>,
     /// The two symbols of the last merge that was done.
-    pub(super) last: Option<(u32, u32)>,
+    pub(in super::super) last: Option<(u32, u32)>,
 }
 
 /// A symbol in the doubly linked row that the heap works on.
@@ -81,7 +81,7 @@ struct Candidate {
 
 impl Merging {
     /// Merges until nothing merges.
-    pub(super) fn run(&mut self, table: &MergeTable) {
+    pub(in super::super) fn run(&mut self, table: &MergeTable) {
         self.last = None;
         if self.row.len() <= SCANNED_SYMBOLS {
             self.scan(table);
