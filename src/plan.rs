@@ -86,6 +86,7 @@ fn job(prompt: &Prompt, settings: Settings) -> Job {
             id: 0,
             slot: 0,
             prompt: Arc::clone(&prompt.text),
+            turn: prompt.turn.clone(),
             token_ids: Arc::clone(&prompt.token_ids),
             server_prompt_tokens: None,
             output_tokens: prompt.output_tokens,
@@ -154,6 +155,7 @@ mod tests {
             .map(|index| Prompt {
                 index,
                 text: Arc::from(format!("prompt {index}")),
+                turn: None,
                 token_ids: Arc::from([1, index + 10]),
                 prompt_tokens: 1,
                 output_tokens: 100 + index,

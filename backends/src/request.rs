@@ -60,8 +60,11 @@ pub struct Request {
     /// The slot (closed loop: the worker) that sends it, from 0. Slots run one
     /// request at a time, so it is distinct among requests in flight.
     pub slot: u32,
-    /// The prompt as text.
+    /// The prompt as text, as the model is to get it.
     pub prompt: Arc<str>,
+    /// The user's own turn, where `prompt` is what the model's chat template
+    /// makes of it: for servers that apply the template themselves.
+    pub turn: Option<Arc<str>>,
     /// The prompt as the server's preprocessing would tokenize it, with a
     /// begin-of-sequence token where the tokenizer adds one.
     pub token_ids: Arc<[u32]>,

@@ -89,6 +89,7 @@ async fn request(backend: &dyn Backend, id: u64, slot: u32, stream: bool) -> Req
         slot,
         token_ids: ids.collect(),
         prompt: prompt.into(),
+        turn: None,
         server_prompt_tokens: None,
         output_tokens: TOKENS[usize::try_from(id % 5).expect("small")],
         sampling: Sampling::default(),

@@ -82,6 +82,7 @@ fn job(prompt: &str) -> Job {
             id: 0,
             slot: 0,
             prompt: Arc::from(prompt),
+            turn: None,
             token_ids: Arc::from([1_u32]),
             server_prompt_tokens: None,
             output_tokens: 3,

@@ -6,6 +6,7 @@
 
 mod blocks;
 mod bundled;
+pub mod chat;
 pub mod dataset;
 pub mod python_random;
 pub mod sampling;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 pub use bundled::bundled_conversations;
+pub use chat::ChatTemplate;
 pub use dataset::{Dataset, Pair, read_sharegpt, read_sharegpt_slice};
 pub use sampling::{FilterCounts, SamplingStyle};
 pub use tokenizer::{Family, Tokenizer};
@@ -29,8 +31,10 @@ pub struct Prompt {
     /// Place among the pairs of the file: records with two turns or more, in file
     /// order, from 0.
     pub index: u32,
-    /// The text.
+    /// The text that a model gets.
     pub text: Arc<str>,
+    /// The user's own turn, where `text` is what a chat template makes of it.
+    pub turn: Option<Arc<str>>,
     /// What a server's tokenizer makes of the text, with begin of sequence where
     /// it adds one.
     pub token_ids: Arc<[u32]>,
@@ -72,6 +76,7 @@ pub fn sample(
         Ok(Prompt {
             index: u32::try_from(drawn.place).context("more than 2^32 pairs")?,
             text: text.into(),
+            turn: None,
             token_ids: token_ids.into(),
             prompt_tokens: drawn.prompt_tokens,
             output_tokens: drawn.answer_tokens,

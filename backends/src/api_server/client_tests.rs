@@ -109,6 +109,7 @@ fn request(slot: u32, prompt: &str, stream: bool) -> Request {
         id: 1,
         slot,
         prompt: prompt.into(),
+        turn: None,
         token_ids: [1].into(),
         server_prompt_tokens: None,
         output_tokens: 1,

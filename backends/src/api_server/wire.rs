@@ -59,7 +59,7 @@ pub(super) fn body(
     let chat = request.prompt_mode == PromptMode::Chat;
     let turn = Turn {
         role: "user",
-        content: prompt,
+        content: request.turn.as_deref().unwrap_or(prompt),
     };
     serde_json::to_vec(&Body {
         model,
@@ -202,6 +202,7 @@ mod tests {
             id: 7,
             slot: 3,
             prompt: "say \"hé\"".into(),
+            turn: None,
             token_ids: [1, 2].into(),
             server_prompt_tokens: None,
             output_tokens: 5,

@@ -252,6 +252,7 @@ impl Example {
             id: 1,
             slot: 0,
             prompt: "a".into(),
+            turn: None,
             token_ids: [1].into(),
             server_prompt_tokens: None,
             output_tokens: 1,

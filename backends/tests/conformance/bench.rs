@@ -139,6 +139,7 @@ pub(crate) fn request(id: u64, prompt: &str, output_tokens: u32) -> Request {
         id,
         slot: u32::try_from(id).expect("small"),
         prompt: prompt.into(),
+        turn: None,
         // As the runner does: the server was asked before.
         server_prompt_tokens: u32::try_from(token_ids.len()).ok(),
         token_ids: token_ids.into(),

@@ -252,6 +252,7 @@ pub(crate) fn request_for(prompt: &str, output_tokens: u32, stream: bool) -> Req
         id: 7,
         slot: 3,
         prompt: prompt.into(),
+        turn: None,
         token_ids: [1, 2, 3].into(),
         server_prompt_tokens: None,
         output_tokens,

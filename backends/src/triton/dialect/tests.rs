@@ -35,6 +35,7 @@ fn request(ignore_eos: bool) -> Request {
         id: u64::MAX,
         slot: 0,
         prompt: "hi".into(),
+        turn: None,
         token_ids: [1, 2].into(),
         server_prompt_tokens: None,
         output_tokens: 9,
