@@ -3,6 +3,7 @@
 //! `sharegpt_mini.json` (see `data/README.md`).
 
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test may stop at what it did not expect"
 )]
@@ -12,7 +13,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pairbench::workload::{Dataset, SamplingStyle, Tokenizer, read_sharegpt, sample};
+use pairbench::workload::{
+    Answer, Dataset, Prompt, Rules, SamplingStyle, Tokenizer, read_dataset, sample,
+};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -57,20 +60,20 @@ fn digest(value: &impl serde::Serialize) -> String {
 
 fn check(name: &str, tokenizer: &Tokenizer) {
     let golden = golden(name);
-    let dataset = read_sharegpt(&data("sharegpt_mini.json")).unwrap();
-    assert_eq!((dataset.records, dataset.pairs.len()), (2109, golden.pairs));
+    let dataset = read_dataset(&data("sharegpt_mini.json"), None).unwrap();
+    assert_eq!((dataset.records(), dataset.len()), (2109, golden.pairs));
 
-    let encode = |text: &String| tokenizer.encode(text).unwrap();
-    let prompts: Vec<Vec<u32>> = dataset
-        .pairs
-        .iter()
-        .map(|pair| encode(&pair.prompt))
-        .collect();
-    let answers: Vec<Vec<u32>> = dataset
-        .pairs
-        .iter()
-        .map(|pair| encode(&pair.answer))
-        .collect();
+    let encode = |text: &str| tokenizer.encode(text).unwrap();
+    let mut prompts: Vec<Vec<u32>> = Vec::new();
+    let mut answers: Vec<Vec<u32>> = Vec::new();
+    for place in 0..dataset.len() {
+        let pair = dataset.pair(place).unwrap();
+        let Answer::Text(answer) = &pair.answer else {
+            panic!("pair {place} has no answer");
+        };
+        prompts.push(encode(&pair.prompt));
+        answers.push(encode(answer));
+    }
     let lengths = |ids: &[Vec<u32>]| -> Vec<u32> {
         ids.iter()
             .map(|ids| u32::try_from(ids.len()).unwrap())
@@ -85,9 +88,11 @@ fn check(name: &str, tokenizer: &Tokenizer) {
 
 /// The filter's counts, computed again from the golden lengths.
 fn check_filter(tokenizer: &Tokenizer, dataset: &Dataset, golden: &Golden) {
-    let filter = sample(dataset, tokenizer, SamplingStyle::Lmdeploy01, 1, 0)
-        .unwrap()
-        .filter;
+    let rules = Rules {
+        num_prompts: Some(1),
+        ..Rules::default()
+    };
+    let filter = sample(dataset, tokenizer, &rules, &()).unwrap().filter;
     let mut counts = [0; 4];
     for (&prompt, &output) in golden.prompt_len.iter().zip(&golden.output_len) {
         let rule = match (prompt, output) {
@@ -112,40 +117,49 @@ fn check_filter(tokenizer: &Tokenizer, dataset: &Dataset, golden: &Golden) {
     );
 }
 
+/// What LMDeploy's three generations draw: for 3 seeds and 3 sizes the same
+/// prompts, in the same order, with the same counts.
 fn check_samples(tokenizer: &Tokenizer, dataset: &Dataset, golden: &Golden) {
     let mut checked = 0;
     for (key, wanted) in &golden.samples {
-        let Some(key) = key.strip_prefix("v0.1.0 seed=") else {
-            continue;
+        let (version, rest) = key.split_once(" seed=").unwrap();
+        let (seed, count) = rest.split_once(" n=").unwrap();
+        let style = match version {
+            "v0.1.0" => SamplingStyle::Lmdeploy01,
+            "v0.2.6" => SamplingStyle::Lmdeploy026,
+            "v0.6.2" => SamplingStyle::Lmdeploy062,
+            _ => panic!("{key}"),
         };
-        let (seed, count) = key.split_once(" n=").unwrap();
-        let (seed, count) = (seed.parse().unwrap(), count.parse().unwrap());
-        let workload = sample(dataset, tokenizer, SamplingStyle::Lmdeploy01, count, seed).unwrap();
+        let rules = Rules {
+            style: Some(style),
+            num_prompts: Some(count.parse().unwrap()),
+            seed: seed.parse().unwrap(),
+            ..Rules::default()
+        };
+        let workload = sample(dataset, tokenizer, &rules, &()).unwrap();
+        assert_eq!((workload.style, workload.notes.len()), (Some(style), 0));
         let prompts = &workload.prompts;
         let indices: Vec<u32> = prompts.iter().map(|prompt| prompt.index).collect();
         assert_eq!(indices[..10], wanted.first10, "{key}");
         assert_eq!(digest(&indices), wanted.index_sha256_16, "{key}");
-        let total = |tokens: fn(&pairbench::workload::Prompt) -> u32| -> u64 {
+        let total = |tokens: fn(&Prompt) -> u32| -> u64 {
             prompts.iter().map(|prompt| u64::from(tokens(prompt))).sum()
         };
-        assert_eq!(
+        let counts = (
             total(|prompt| prompt.prompt_tokens),
-            wanted.in_tokens,
-            "{key}"
-        );
-        assert_eq!(
             total(|prompt| prompt.output_tokens),
-            wanted.out_tokens,
-            "{key}"
         );
+        assert_eq!(counts, (wanted.in_tokens, wanted.out_tokens), "{key}");
+        let bos = tokenizer.adds_bos() && style != SamplingStyle::Lmdeploy062;
         for prompt in prompts {
-            let served = prompt.token_ids.len() - usize::from(tokenizer.adds_bos());
+            let served = prompt.token_ids.len() - usize::from(bos);
             assert_eq!(served, prompt.prompt_tokens as usize);
-            assert_eq!(*prompt.text, dataset.pairs[prompt.index as usize].prompt);
+            let pair = dataset.pair(prompt.index as usize).unwrap();
+            assert_eq!(*prompt.text, *pair.prompt);
         }
         checked += 1;
     }
-    assert_eq!(checked, 9);
+    assert_eq!(checked, 27);
 }
 
 /// Mistral v1's model is kept once, where `pairbench demo` embeds it.

@@ -102,10 +102,16 @@ fn make_plan(config: &Config, tokenizer: &Tokenizer) -> Result<Plan> {
     let work = &config.work;
     let _busy = Show::busy("reading conversations and counting their tokens");
     let pairs = match &work.data {
-        Data::Files { dataset, .. } => workload::read_sharegpt(dataset)?,
+        Data::Files { dataset, .. } => workload::read_dataset(dataset, None)?,
         Data::Bundled => workload::bundled_conversations()?,
     };
-    let workload = workload::sample(&pairs, tokenizer, work.style, work.num_prompts, work.seed)?;
+    let rules = workload::Rules {
+        style: Some(work.style),
+        num_prompts: Some(work.num_prompts),
+        seed: work.seed,
+        ..workload::Rules::default()
+    };
+    let workload = workload::sample(&pairs, tokenizer, &rules, &())?;
     let settings = Settings {
         sampling: work.sampling,
         prompt_mode: work.prompt_mode,

@@ -9,6 +9,8 @@ use std::thread;
 
 use anyhow::{Result, anyhow};
 
+use super::watch::Watch;
+
 /// Items that a thread takes at a time: enough to make taking them cheap, few
 /// enough that no thread is left alone with the last of them.
 const BLOCK_ITEMS: usize = 256;
@@ -23,7 +25,38 @@ where
     R: Send,
     F: Fn(usize, &T) -> Result<R> + Sync,
 {
-    let blocks: Vec<&[T]> = items.chunks(BLOCK_ITEMS).collect();
+    in_blocks(items, BLOCK_ITEMS, &(), work)
+}
+
+/// The same; `watch` is told of each item that is done.
+///
+/// # Errors
+/// As [`for_each`].
+pub(super) fn watched<T, R, F>(items: &[T], watch: &dyn Watch, work: F) -> Result<Vec<R>>
+where
+    T: Sync,
+    R: Send,
+    F: Fn(usize, &T) -> Result<R> + Sync,
+{
+    in_blocks(items, BLOCK_ITEMS, watch, work)
+}
+
+/// The same for items in blocks of `block_items`.
+///
+/// # Errors
+/// As [`for_each`].
+pub(super) fn in_blocks<T, R, F>(
+    items: &[T],
+    block_items: usize,
+    watch: &dyn Watch,
+    work: F,
+) -> Result<Vec<R>>
+where
+    T: Sync,
+    R: Send,
+    F: Fn(usize, &T) -> Result<R> + Sync,
+{
+    let blocks: Vec<&[T]> = items.chunks(block_items).collect();
     let next = AtomicUsize::new(0);
     let worker = || {
         let mut finished = Vec::new();
@@ -32,11 +65,12 @@ where
             let Some(block) = blocks.get(number) else {
                 return finished;
             };
-            let places = number * BLOCK_ITEMS..;
+            let places = number * block_items..;
             let results: Result<Vec<R>> = places
                 .zip(*block)
                 .map(|(place, item)| work(place, item))
                 .collect();
+            watch.advance(block.len() as u64);
             let failed = results.is_err();
             finished.push((number, results));
             if failed {

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::{Dataset, Tokenizer, read_sharegpt_slice};
+use super::{Dataset, DatasetFormat, Tokenizer, read_dataset_bytes};
 
 const CONVERSATIONS: &[u8] = include_bytes!("../demo/conversations.json");
 const TOKENIZER: &[u8] = include_bytes!("../demo/tokenizer.model");
@@ -13,7 +13,11 @@ const TOKENIZER: &[u8] = include_bytes!("../demo/tokenizer.model");
 /// # Errors
 /// Only if the binary was built from a damaged file.
 pub fn bundled_conversations() -> Result<Dataset> {
-    read_sharegpt_slice(CONVERSATIONS, "the bundled conversations")
+    read_dataset_bytes(
+        CONVERSATIONS,
+        Some(DatasetFormat::ShareGpt),
+        "the bundled conversations",
+    )
 }
 
 impl Tokenizer {

@@ -1,130 +1,272 @@
-//! The conversations that prompts are taken from.
+//! The texts that prompts are taken from.
 //!
-//! Knows files: how they are opened, mapped and refused. What stands in them is
-//! read by `sharegpt`. It refuses to choose: every record with two turns or
-//! more becomes a pair, in file order.
+//! Knows datasets: their formats, and where in the bytes of a file each prompt and
+//! answer stands. How files are opened is `source`'s, how they are walked through
+//! `walk`'s, what a record means `record`'s. It refuses to choose: every record
+//! with a prompt and an answer becomes a pair, in file order.
 
 mod loose;
-mod sharegpt;
+mod record;
+mod source;
+mod stream;
+mod walk;
+mod zstd;
 
-use std::fs::{self, File};
-use std::io::{BufReader, ErrorKind, Read};
+use std::borrow::Cow;
+use std::fmt;
 use std::path::Path;
+use std::str::FromStr;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
-use memmap2::Mmap;
+use anyhow::{Context, Result, bail, ensure};
 
-/// The first two turns of a conversation.
+use source::Bytes;
+
+/// What a dataset is written in, or made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DatasetFormat {
+    /// Records `{"conversations": [{"value": text}, ...]}`; prompt and answer are
+    /// the first two turns.
+    ShareGpt,
+    /// Records `{"messages": [{"role": .., "content": ..}, ...]}`; the prompt is the
+    /// first message of the user, the answer the assistant's next one.
+    OpenAi,
+    /// Records `{"prompt": text, "output_tokens": number}`, or only a text.
+    JsonlPrompts,
+    /// No file: prompts made of words of the tokenizer's vocabulary.
+    Random,
+}
+
+const FORMATS: [(DatasetFormat, &str); 4] = [
+    (DatasetFormat::ShareGpt, "sharegpt"),
+    (DatasetFormat::OpenAi, "openai"),
+    (DatasetFormat::JsonlPrompts, "jsonl-prompts"),
+    (DatasetFormat::Random, "random"),
+];
+
+impl FromStr for DatasetFormat {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        for (format, known) in FORMATS {
+            if name == known {
+                return Ok(format);
+            }
+        }
+        bail!(
+            "no dataset format `{name}`; there is `sharegpt`, `openai`, `jsonl-prompts` and \
+             `random`"
+        )
+    }
+}
+
+impl fmt::Display for DatasetFormat {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = FORMATS.iter().find(|(format, _)| format == self);
+        formatter.write_str(named.map_or("", |(_, name)| name))
+    }
+}
+
+/// A prompt and what is known of its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pair {
-    /// What the human asked: the prompt.
-    pub prompt: String,
-    /// What was answered: its length becomes the requested length.
-    pub answer: String,
+pub struct Pair<'a> {
+    /// What the human asked.
+    pub prompt: Cow<'a, str>,
+    /// What was answered.
+    pub answer: Answer<'a>,
 }
 
-/// All pairs of a file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What a dataset says of the answer to a prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// The answer itself: its length in tokens becomes the requested length.
+    Text(Cow<'a, str>),
+    /// The length to ask for, in tokens.
+    Tokens(u32),
+    /// Nothing.
+    Unknown,
+}
+
+/// All pairs of a file. Texts stay where they are, in the mapped file or in one
+/// buffer, as the JSON strings they were written as, and are made when asked for.
+#[derive(Debug)]
 pub struct Dataset {
-    /// Records in the file, those with fewer than two turns included.
-    pub records: u64,
-    /// One pair for each record with two turns or more, in file order.
-    pub pairs: Vec<Pair>,
+    name: String,
+    format: DatasetFormat,
+    records: u64,
+    bytes: Bytes,
+    /// Strings that stand nowhere in `bytes`; their places go on after its end.
+    made: Vec<u8>,
+    entries: Vec<Entry>,
 }
 
-/// Reads a file in the ShareGPT format: a JSON list of records
-/// `{"conversations": [{"value": text}, ...]}` (other fields are skipped).
+/// Where a JSON string stands, quotes included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Span {
+    start: usize,
+    len: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    record: u64,
+    prompt: Span,
+    answer: AnswerSpan,
+    /// `prompt_tokens` of an exported line.
+    stated_tokens: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AnswerSpan {
+    Text(Span),
+    Tokens(u32),
+    Unknown,
+}
+
+impl Dataset {
+    /// The format that was given or found.
+    pub fn format(&self) -> DatasetFormat {
+        self.format
+    }
+
+    /// Records in the file, those without a pair included.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Number of pairs.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no pair.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Pair `place`, from 0, in file order.
+    ///
+    /// # Errors
+    /// There is no such pair, or the file was changed since it was read.
+    pub fn pair(&self, place: usize) -> Result<Pair<'_>> {
+        let answer = match self.entry(place)?.answer {
+            AnswerSpan::Text(span) => Answer::Text(self.text(span)?),
+            AnswerSpan::Tokens(tokens) => Answer::Tokens(tokens),
+            AnswerSpan::Unknown => Answer::Unknown,
+        };
+        Ok(Pair {
+            prompt: self.prompt(place)?,
+            answer,
+        })
+    }
+
+    /// The prompt of pair `place`.
+    ///
+    /// # Errors
+    /// As [`Self::pair`].
+    pub fn prompt(&self, place: usize) -> Result<Cow<'_, str>> {
+        self.text(self.entry(place)?.prompt)
+    }
+
+    /// The `prompt_tokens` that an exported line states.
+    pub(super) fn stated_tokens(&self, place: usize) -> Option<u32> {
+        self.entries.get(place)?.stated_tokens
+    }
+
+    /// How errors call pair `place`: the dataset and its record.
+    pub(super) fn place_name(&self, place: usize) -> String {
+        let record = self.entries.get(place).map_or(0, |entry| entry.record);
+        format!("dataset `{}`: record {record} (the first is 0)", self.name)
+    }
+
+    fn entry(&self, place: usize) -> Result<&Entry> {
+        self.entries
+            .get(place)
+            .with_context(|| format!("there is no pair {place}"))
+    }
+
+    fn text(&self, span: Span) -> Result<Cow<'_, str>> {
+        let bytes = self.bytes.get();
+        let raw = match span.start.checked_sub(bytes.len()) {
+            None => bytes.get(span.start..span.start + span.len),
+            Some(start) => self.made.get(start..start + span.len),
+        };
+        raw.and_then(written_text)
+            .with_context(|| format!("dataset `{}`: it was changed while it was read", self.name))
+    }
+}
+
+/// The text of a JSON string, borrowed where it holds no escapes.
+fn written_text(raw: &[u8]) -> Option<Cow<'_, str>> {
+    let inside = raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    if memchr::memchr(b'\\', inside).is_none() {
+        return std::str::from_utf8(inside).ok().map(Cow::Borrowed);
+    }
+    serde_json::from_slice(raw).ok().map(Cow::Owned)
+}
+
+/// What was read, before it has a name.
+struct Read {
+    format: DatasetFormat,
+    records: u64,
+    bytes: Bytes,
+    made: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+impl Read {
+    fn named(self, name: &str) -> Result<Dataset> {
+        ensure!(
+            u32::try_from(self.entries.len()).is_ok(),
+            "dataset `{name}`: more than 2^32 pairs"
+        );
+        Ok(Dataset {
+            name: name.to_owned(),
+            format: self.format,
+            records: self.records,
+            bytes: self.bytes,
+            made: self.made,
+            entries: self.entries,
+        })
+    }
+}
+
+/// Reads a dataset: a JSON list of records, or one record a line, plain or
+/// compressed with gzip or zstd. `-` is standard input. Without a `format` the
+/// first record's fields say which it is.
 ///
-/// A regular file is mapped into memory; anything else, such as a pipe, is read.
+/// A regular file is mapped into memory and read on all cores; anything else, such
+/// as a pipe or an archive, is read as a stream, of which the pairs are kept.
 ///
 /// # Errors
-/// No such file, nothing in it, no JSON, JSON of another shape, or another known
-/// format. The text names the file, the line and the record.
-pub fn read_sharegpt(path: &Path) -> Result<Dataset> {
-    read_path(path).with_context(|| format!("dataset `{}`", path.display()))
-}
-
-/// Reads the same format from memory; `name` is what errors call it.
-///
-/// # Errors
-/// As [`read_sharegpt`].
-pub fn read_sharegpt_slice(bytes: &[u8], name: &str) -> Result<Dataset> {
-    read_bytes(bytes).with_context(|| format!("dataset `{name}`"))
-}
-
-fn read_path(path: &Path) -> Result<Dataset> {
-    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => anyhow!("no such file"),
-        _ => anyhow!("cannot be opened: {error}"),
-    })?;
+/// No such file, nothing in it, no JSON, or JSON of another shape. The text names
+/// the file, the record and the line.
+pub fn read_dataset(path: &Path, format: Option<DatasetFormat>) -> Result<Dataset> {
     ensure!(
-        !metadata.is_dir(),
-        "this is a folder; give the JSON file itself (for example \
-         ShareGPT_V3_unfiltered_cleaned_split.json)"
+        format != Some(DatasetFormat::Random),
+        "--dataset-format random reads no file; leave the dataset out"
     );
-    let file = File::open(path).map_err(|error| anyhow!("cannot be opened: {error}"))?;
-    if !metadata.is_file() {
-        return read_stream(file);
-    }
-    ensure!(metadata.len() > 0, EMPTY);
-    #[expect(
-        unsafe_code,
-        reason = "mapping the file halves the time to read it and keeps it out of the heap"
-    )]
-    // SAFETY: the bytes are only read, only while `map` lives, and everything kept
-    // is copied out of it. What the type system cannot rule out is that another
-    // program changes the file meanwhile: a torn read would then be refused as
-    // JSON or read as other text (every string is checked to be UTF-8 before it is
-    // copied), and a file that shrinks ends the program. Benchmarks read a dataset
-    // once, before any measurement, and nobody writes to it at that time.
-    let map = unsafe { Mmap::map(&file) };
-    match map {
-        Ok(map) => read_bytes(&map),
-        // Some file systems cannot be mapped.
-        Err(_) => read_stream(file),
-    }
+    let name = if source::is_standard_input(path) {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    };
+    source::read(path, format)
+        .with_context(|| format!("dataset `{name}`"))?
+        .named(&name)
 }
 
-const EMPTY: &str = "the file is empty";
-
-fn read_bytes(bytes: &[u8]) -> Result<Dataset> {
-    refuse_by_first_bytes(bytes)?;
-    sharegpt::read(serde_json::Deserializer::from_slice(bytes))
-}
-
-/// Reads what has no length: a pipe, a terminal, a device.
-fn read_stream(mut file: impl Read) -> Result<Dataset> {
-    let mut first = Vec::new();
-    file.by_ref()
-        .take(4096)
-        .read_to_end(&mut first)
-        .context("cannot be read")?;
-    refuse_by_first_bytes(&first)?;
-    let reader = BufReader::with_capacity(1 << 20, first.as_slice().chain(file));
-    sharegpt::read(serde_json::Deserializer::from_reader(reader))
-}
-
-/// Says in words what a JSON parser would only call an unexpected character.
-fn refuse_by_first_bytes(bytes: &[u8]) -> Result<()> {
-    match bytes {
-        [0xEF, 0xBB, 0xBF, ..] => {
-            bail!("it begins with a byte-order mark, which JSON does not have; save it without")
-        }
-        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => bail!("it is UTF-16; save it as UTF-8"),
-        [0x1F, 0x8B, ..] => bail!("it is compressed with gzip; unpack it first"),
-        [b'P', b'K', 3, 4, ..] => bail!("it is a zip archive; unpack it first"),
-        [b'P', b'A', b'R', b'1', ..] => bail!(
-            "it is a parquet file, which comes with a later version; today only ShareGPT JSON"
-        ),
-        _ if bytes.trim_ascii().is_empty() => bail!(EMPTY),
-        _ if bytes.starts_with(b"version https://git-lfs") => {
-            bail!("it is a Git LFS pointer, not the data; fetch it with `git lfs pull`")
-        }
-        _ if bytes.trim_ascii_start().starts_with(b"<") => {
-            bail!("it is a web page or XML, not JSON; was the download refused?")
-        }
-        _ => Ok(()),
-    }
+/// Reads the same from memory; `name` is what errors call it.
+///
+/// # Errors
+/// As [`read_dataset`].
+pub fn read_dataset_bytes(
+    bytes: impl Into<Cow<'static, [u8]>>,
+    format: Option<DatasetFormat>,
+    name: &str,
+) -> Result<Dataset> {
+    source::read_bytes(Bytes::Memory(bytes.into()), format)
+        .with_context(|| format!("dataset `{name}`"))?
+        .named(name)
 }
 
 #[cfg(test)]

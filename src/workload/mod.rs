@@ -8,9 +8,14 @@ mod blocks;
 mod bundled;
 pub mod chat;
 pub mod dataset;
+mod export;
+pub mod numpy_random;
 pub mod python_random;
-pub mod sampling;
+mod random_prompts;
+mod rules;
+mod sampling;
 pub mod tokenizer;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -21,9 +26,12 @@ use anyhow::{Context, Result};
 
 pub use bundled::bundled_conversations;
 pub use chat::ChatTemplate;
-pub use dataset::{Dataset, Pair, read_sharegpt, read_sharegpt_slice};
-pub use sampling::{FilterCounts, SamplingStyle};
+pub use dataset::{Answer, Dataset, DatasetFormat, Pair, read_dataset, read_dataset_bytes};
+pub use export::export;
+pub use random_prompts::{RandomLengths, random};
+pub use rules::{FilterCounts, Limits, Rules, SamplingStyle};
 pub use tokenizer::{Family, Tokenizer};
+pub use watch::Watch;
 
 /// One prompt, with everything that a backend may need to send it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,49 +46,58 @@ pub struct Prompt {
     /// What a server's tokenizer makes of the text, with begin of sequence where
     /// it adds one.
     pub token_ids: Arc<[u32]>,
-    /// LMDeploy's count for the filter and the throughput: nothing inserted.
+    /// LMDeploy's count for the filter and the throughput: nothing inserted, but
+    /// for the style `lmdeploy-0.6.2`, which counts begin of sequence, too.
     pub prompt_tokens: u32,
-    /// Length to ask for: the tokens of the answer in the file.
+    /// Length to ask for: the tokens of the answer in the file, or what was set.
     pub output_tokens: u32,
 }
 
 /// The prompts of a run, in the order in which they were drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workload {
-    /// As many as were asked for.
+    /// As many as were asked for, or with a note fewer.
     pub prompts: Vec<Prompt>,
     /// What the filter dropped.
     pub filter: FilterCounts,
+    /// How they were drawn. `None`: they were made at random.
+    pub style: Option<SamplingStyle>,
+    /// What the user should be told, as sentences.
+    pub notes: Vec<String>,
 }
 
-/// Draws `num_prompts` prompts from `dataset`, as LMDeploy's script of that
-/// `style` does for the same `seed`. Tokenises on all cores.
+/// Draws prompts from `dataset`, as LMDeploy's script of the rules' style does for
+/// the same seed. Tokenises on all cores.
 ///
 /// # Errors
-/// Nothing is left after the filter, or fewer than `num_prompts`; a text cannot
-/// be tokenised. The text has the numbers and the cure.
+/// Rules that nothing can pass; nothing is left after the filter, or fewer than
+/// asked for; a length is missing; a text cannot be tokenised. The text has the
+/// numbers and the cure.
 pub fn sample(
     dataset: &Dataset,
     tokenizer: &Tokenizer,
-    style: SamplingStyle,
-    num_prompts: u32,
-    seed: u64,
+    rules: &Rules,
+    watch: &dyn Watch,
 ) -> Result<Workload> {
-    let Dataset { records, pairs } = dataset;
-    let (drawn, filter) = sampling::draw(*records, pairs, tokenizer, style, num_prompts, seed)?;
-    let prompts = blocks::for_each(&drawn, |_, drawn| {
-        let text = pairs[drawn.place].prompt.as_str();
+    let draw = sampling::draw(dataset, tokenizer, rules, watch)?;
+    let prompts = blocks::for_each(&draw.drawn, |_, drawn| {
+        let text = dataset.prompt(drawn.place)?;
         let token_ids = tokenizer
-            .encode_as_served(text)
-            .with_context(|| format!("the prompt of pair {}", drawn.place))?;
+            .encode_as_served(&text)
+            .with_context(|| dataset.place_name(drawn.place))?;
         Ok(Prompt {
             index: u32::try_from(drawn.place).context("more than 2^32 pairs")?,
             text: text.into(),
             turn: None,
             token_ids: token_ids.into(),
             prompt_tokens: drawn.prompt_tokens,
-            output_tokens: drawn.answer_tokens,
+            output_tokens: drawn.output_tokens,
         })
     })?;
-    Ok(Workload { prompts, filter })
+    Ok(Workload {
+        prompts,
+        filter: draw.filter,
+        style: Some(draw.style),
+        notes: draw.notes,
+    })
 }

@@ -1,9 +1,9 @@
 //! CPython's `random`, bit for bit.
 //!
-//! Knows how CPython 3.6 to 3.13 seeds its Mersenne Twister and what `random.sample`
-//! draws from it (`Lib/random.py`, `Modules/_randommodule.c`). It refuses to be a
-//! good generator: it exists so that a seed picks the prompts that LMDeploy's
-//! scripts pick.
+//! Knows how CPython 3.6 to 3.13 seeds its Mersenne Twister and what
+//! `random.sample` and `random.shuffle` draw from it (`Lib/random.py`,
+//! `Modules/_randommodule.c`). It refuses to be a good generator: it exists so that
+//! a seed picks the prompts that LMDeploy's scripts pick.
 
 use std::collections::HashSet;
 
@@ -15,14 +15,15 @@ pub struct PythonRandom {
 }
 
 impl PythonRandom {
-    /// `random.seed(seed)` for an integer: its 32-bit words, the lowest first, are
-    /// the key of `init_by_array`.
-    pub fn from_seed(seed: u64) -> Self {
-        let (low, high) = ((seed & 0xFFFF_FFFF) as u32, (seed >> 32) as u32);
-        let key = [low, high];
-        let words = if high == 0 { 1 } else { 2 };
+    /// `random.seed(seed)` for an integer: its sign is dropped, and its 32-bit
+    /// words, the lowest first, are the key of `init_by_array`.
+    pub fn from_seed(seed: impl Into<i128>) -> Self {
+        let seed = seed.into().unsigned_abs();
+        let word = |at: u32| (seed >> (32 * at) & 0xFFFF_FFFF) as u32;
+        let bits = u128::BITS - seed.leading_zeros();
+        let words = bits.div_ceil(32).max(1);
         Self {
-            twister: Mt::new_with_key(key.into_iter().take(words)),
+            twister: Mt::new_with_key((0..words).map(word)),
         }
     }
 
@@ -76,6 +77,14 @@ impl PythonRandom {
             }
         }
         Some(places)
+    }
+
+    /// `random.shuffle(list)`.
+    pub fn shuffle<T>(&mut self, list: &mut [T]) {
+        for place in (1..list.len()).rev() {
+            let other = self.place_below(place + 1);
+            list.swap(place, other);
+        }
     }
 
     fn place_below(&mut self, bound: usize) -> usize {

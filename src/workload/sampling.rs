@@ -1,77 +1,23 @@
 //! Which conversations become prompts, and in which order.
 //!
-//! Knows LMDeploy's filter and its way of drawing, by version; the same seed gives
+//! Knows LMDeploy's filter and its ways of drawing, by version; the same seed gives
 //! the same prompts as LMDeploy's own script. It refuses to read files and to say
 //! when a prompt is sent.
-
-use std::fmt;
-use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::blocks;
-use super::dataset::Pair;
+use super::dataset::{Answer, Dataset, DatasetFormat};
 use super::python_random::PythonRandom;
+use super::rules::{FilterCounts, Limits, Rules, SamplingStyle};
 use super::tokenizer::Tokenizer;
+use super::watch::Watch;
 
-/// LMDeploy's way of sampling, named by the version that brought it in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SamplingStyle {
-    /// v0.1.0 to v0.2.5: tokenise all pairs, filter, `random.sample`.
-    #[default]
-    Lmdeploy01,
-}
+/// LMDeploy's number of prompts, if nobody asks for another.
+const NUM_PROMPTS: u32 = 1000;
 
-impl FromStr for SamplingStyle {
-    type Err = anyhow::Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "lmdeploy-0.1" => Ok(Self::Lmdeploy01),
-            "lmdeploy-0.2.6" | "lmdeploy-0.6.2" => bail!(
-                "the sampling style `{name}` comes with a later version; today only \
-                 `lmdeploy-0.1` (LMDeploy v0.1.0 to v0.2.5)"
-            ),
-            _ => bail!(
-                "no sampling style `{name}`; there is `lmdeploy-0.1` (LMDeploy v0.1.0 to v0.2.5)"
-            ),
-        }
-    }
-}
-
-impl fmt::Display for SamplingStyle {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lmdeploy01 => formatter.write_str("lmdeploy-0.1"),
-        }
-    }
-}
-
-/// Shortest prompt and shortest answer that are kept, in tokens.
-pub const FEWEST_TOKENS: u32 = 4;
-/// Longest prompt that is kept, in tokens.
-pub const MOST_PROMPT_TOKENS: u32 = 1024;
-/// Most tokens of prompt and answer together.
-pub const MOST_TOKENS: u32 = 2048;
-
-/// What the filter did. Each dropped pair is counted once, under the first rule
-/// that it breaks, in the order of the fields.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct FilterCounts {
-    /// Records in the file.
-    pub records: u64,
-    /// Records with two turns or more.
-    pub pairs: u64,
-    /// Prompt or answer under [`FEWEST_TOKENS`]. The answer of a prompt that is
-    /// too long is not looked at.
-    pub too_short: u64,
-    /// Prompt over [`MOST_PROMPT_TOKENS`].
-    pub prompt_too_long: u64,
-    /// Prompt and answer together over [`MOST_TOKENS`].
-    pub sum_too_long: u64,
-    /// Pairs that may be drawn.
-    pub kept: u64,
-}
+/// v0.2.6 to v0.6.1 filter at least this many pairs.
+const FEWEST_PAIRS_OF_026: u64 = 1000;
 
 /// A pair that was drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +25,15 @@ pub(super) struct Drawn {
     /// Its place among the pairs of the file.
     pub(super) place: usize,
     pub(super) prompt_tokens: u32,
-    pub(super) answer_tokens: u32,
+    pub(super) output_tokens: u32,
+}
+
+/// What was drawn, and what became of the rest.
+pub(super) struct Draw {
+    pub(super) drawn: Vec<Drawn>,
+    pub(super) filter: FilterCounts,
+    pub(super) style: SamplingStyle,
+    pub(super) notes: Vec<String>,
 }
 
 /// What became of one pair in the filter.
@@ -90,112 +44,333 @@ enum Verdict {
     SumTooLong,
 }
 
-/// Filters all pairs and draws `num_prompts` of them.
-///
-/// # Errors
-/// Nothing is left after the filter, more is asked for than is left, or a text
-/// cannot be tokenised.
-pub(super) fn draw(
-    records: u64,
-    pairs: &[Pair],
-    tokenizer: &Tokenizer,
+/// A dataset, with the rules made complete.
+struct Sampling<'a> {
+    dataset: &'a Dataset,
+    tokenizer: &'a Tokenizer,
+    watch: &'a dyn Watch,
     style: SamplingStyle,
-    num_prompts: u32,
-    seed: u64,
-) -> Result<(Vec<Drawn>, FilterCounts)> {
-    ensure!(
-        num_prompts > 0,
-        "0 prompts were asked for; ask for at least 1"
-    );
-    let verdicts = blocks::for_each(pairs, |place, pair| judge(place, pair, tokenizer))?;
-    let mut counts = FilterCounts {
-        records,
-        pairs: pairs.len() as u64,
-        ..Default::default()
-    };
-    let mut kept = Vec::new();
-    for verdict in verdicts {
-        match verdict {
-            Verdict::Kept(drawn) => kept.push(drawn),
-            Verdict::TooShort => counts.too_short += 1,
-            Verdict::PromptTooLong => counts.prompt_too_long += 1,
-            Verdict::SumTooLong => counts.sum_too_long += 1,
-        }
-    }
-    counts.kept = kept.len() as u64;
-    ensure!(!kept.is_empty(), nothing_left(&counts));
-    let places = match style {
-        SamplingStyle::Lmdeploy01 => {
-            PythonRandom::from_seed(seed).sample(kept.len(), num_prompts as usize)
-        }
-    };
-    let places = places.with_context(|| too_many_asked(num_prompts, &counts))?;
-    Ok((
-        places.into_iter().map(|place| kept[place]).collect(),
-        counts,
-    ))
+    limits: Limits,
+    /// The rules drop pairs; without, a pair that cannot be asked is an error.
+    filters: bool,
+    output_tokens: Option<u32>,
+    filter: FilterCounts,
 }
 
-/// LMDeploy's filter (`sample_requests` of its profile scripts), v0.1.0 on.
-fn judge(place: usize, pair: &Pair, tokenizer: &Tokenizer) -> Result<Verdict> {
-    let count = |text: &str, what: &str| {
-        tokenizer
-            .count(text)
-            .with_context(|| format!("the {what} of pair {place}"))
+/// Filters and draws, in the order of the style.
+///
+/// # Errors
+/// Nothing is left after the filter, more is asked for than the style gives, or a
+/// text cannot be tokenised.
+pub(super) fn draw(
+    dataset: &Dataset,
+    tokenizer: &Tokenizer,
+    rules: &Rules,
+    watch: &dyn Watch,
+) -> Result<Draw> {
+    let style = rules.style.unwrap_or(match dataset.format() {
+        DatasetFormat::JsonlPrompts if rules.limits.is_none() => SamplingStyle::InOrder,
+        DatasetFormat::JsonlPrompts => SamplingStyle::InOrder,
+        _ => SamplingStyle::Lmdeploy01,
+    });
+    let rules = Rules {
+        style: Some(style),
+        ..*rules
     };
-    let prompt_tokens = count(&pair.prompt, "prompt")?;
-    if prompt_tokens < FEWEST_TOKENS {
-        return Ok(Verdict::TooShort);
-    }
-    if prompt_tokens > MOST_PROMPT_TOKENS {
-        return Ok(Verdict::PromptTooLong);
-    }
-    let answer_tokens = count(&pair.answer, "answer")?;
-    Ok(if answer_tokens < FEWEST_TOKENS {
-        Verdict::TooShort
-    } else if answer_tokens > MOST_TOKENS - prompt_tokens {
-        Verdict::SumTooLong
+    rules.check()?;
+    let in_order = style == SamplingStyle::InOrder;
+    let filters = !in_order || rules.limits.is_some();
+    let none = if filters {
+        Limits::default()
     } else {
-        Verdict::Kept(Drawn {
-            place,
-            prompt_tokens,
-            answer_tokens,
-        })
+        Limits::NONE
+    };
+    let mut sampling = Sampling {
+        dataset,
+        tokenizer,
+        watch,
+        style,
+        limits: rules.limits.unwrap_or(none),
+        filters,
+        output_tokens: rules.output_tokens,
+        filter: FilterCounts {
+            records: dataset.records(),
+            pairs: dataset.len() as u64,
+            ..FilterCounts::default()
+        },
+    };
+    let count = rules.num_prompts.unwrap_or(NUM_PROMPTS);
+    let mut notes = Vec::new();
+    let drawn = match style {
+        SamplingStyle::Lmdeploy01 => sampling.draw_01(count, rules.seed)?,
+        SamplingStyle::Lmdeploy026 => sampling.draw_026(count, rules.seed)?,
+        SamplingStyle::Lmdeploy062 => sampling.draw_062(count, rules.seed, &mut notes)?,
+        SamplingStyle::InOrder => sampling.draw_in_order(rules.num_prompts)?,
+    };
+    let mut drawn = drawn;
+    sampling.compare_stated(&mut drawn, &mut notes)?;
+    Ok(Draw {
+        drawn,
+        filter: sampling.filter,
+        style,
+        notes,
     })
 }
 
-/// How many pairs each rule dropped, as a clause.
-fn dropped(counts: &FilterCounts) -> String {
-    let FilterCounts {
-        records,
-        pairs,
-        too_short,
-        prompt_too_long,
-        sum_too_long,
-        ..
-    } = counts;
-    format!(
-        "of {records} records {} have fewer than two turns; of the {pairs} others {too_short} \
-         have a prompt or answer under {FEWEST_TOKENS} tokens, {prompt_too_long} a prompt over \
-         {MOST_PROMPT_TOKENS}, {sum_too_long} more than {MOST_TOKENS} together",
-        records.saturating_sub(*pairs)
-    )
-}
+impl Sampling<'_> {
+    fn draw_01(&mut self, count: u32, seed: u64) -> Result<Vec<Drawn>> {
+        let places: Vec<usize> = (0..self.dataset.len()).collect();
+        let kept = self.filter(&places)?;
+        let chosen = PythonRandom::from_seed(seed)
+            .sample(kept.len(), count as usize)
+            .with_context(|| self.too_many_asked(count))?;
+        Ok(chosen.into_iter().map(|place| kept[place]).collect())
+    }
 
-fn nothing_left(counts: &FilterCounts) -> String {
-    format!(
-        "no conversation is left after LMDeploy's filter: {}; use a dataset with longer or shorter \
-         turns, and check that the tokenizer is the model's",
-        dropped(counts)
-    )
-}
+    fn draw_026(&mut self, count: u32, seed: u64) -> Result<Vec<Drawn>> {
+        // `max(int(n * 1.2), 1000)`: the product in doubles, cut, is n * 6 / 5.
+        let first = (u64::from(count) * 6 / 5).max(FEWEST_PAIRS_OF_026);
+        let mut random = PythonRandom::from_seed(seed);
+        let places = random
+            .sample(self.dataset.len(), usize::try_from(first)?)
+            .with_context(|| {
+                format!(
+                    "the dataset has {} pairs, but LMDeploy v0.2.6 to v0.6.1 first draws {first} \
+                     for {count} prompts (1.2 times as many, at least {FEWEST_PAIRS_OF_026}) and \
+                     ends with an error here (Python's ValueError); use a larger dataset, fewer \
+                     prompts (--num-prompts), or --sampling lmdeploy-0.1 or lmdeploy-0.6.2",
+                    self.dataset.len()
+                )
+            })?;
+        let kept = self.filter(&places)?;
+        let chosen = random
+            .sample(kept.len(), count as usize)
+            .with_context(|| self.too_many_asked(count))?;
+        Ok(chosen.into_iter().map(|place| kept[place]).collect())
+    }
 
-fn too_many_asked(num_prompts: u32, counts: &FilterCounts) -> String {
-    format!(
-        "{num_prompts} prompts were asked for, but only {kept} conversations are left after \
-         LMDeploy's filter ({}); ask for at most {kept} (--num-prompts {kept}) or use a larger \
-         dataset",
-        dropped(counts),
-        kept = counts.kept
-    )
+    fn draw_062(&mut self, count: u32, seed: u64, notes: &mut Vec<String>) -> Result<Vec<Drawn>> {
+        let mut places: Vec<usize> = (0..self.dataset.len()).collect();
+        PythonRandom::from_seed(seed).shuffle(&mut places);
+        let kept = self.first_kept(&places, count as usize)?;
+        if kept.len() < count as usize {
+            notes.push(format!(
+                "{count} prompts were asked for, but only {} conversations pass the filter; the \
+                 run takes all of them, as LMDeploy v0.6.2 does without a word",
+                kept.len()
+            ));
+        }
+        Ok(kept)
+    }
+
+    fn draw_in_order(&mut self, count: Option<u32>) -> Result<Vec<Drawn>> {
+        let places: Vec<usize> = (0..self.dataset.len()).collect();
+        let Some(count) = count else {
+            return self.filter(&places);
+        };
+        let kept = self.first_kept(&places, count as usize)?;
+        ensure!(kept.len() == count as usize, self.too_many_asked(count));
+        Ok(kept)
+    }
+
+    /// The first `count` of `places` that pass.
+    fn first_kept(&mut self, places: &[usize], count: usize) -> Result<Vec<Drawn>> {
+        self.watch.stage("counting tokens", count as u64);
+        let mut kept: Vec<Drawn> = Vec::with_capacity(count.min(places.len()));
+        let mut rest = places;
+        while kept.len() < count && !rest.is_empty() {
+            // A few more than are missing, so that mostly one round is enough.
+            let missing = count - kept.len();
+            let (now, later) = rest.split_at((missing + missing / 8 + 16).min(rest.len()));
+            for verdict in self.judge_all(now)? {
+                if kept.len() == count {
+                    break;
+                }
+                kept.extend(self.note(verdict));
+            }
+            rest = later;
+        }
+        self.filter.kept = kept.len() as u64;
+        ensure!(!kept.is_empty(), self.nothing_left());
+        Ok(kept)
+    }
+
+    /// All of `places` that pass, in their order.
+    fn filter(&mut self, places: &[usize]) -> Result<Vec<Drawn>> {
+        self.watch.stage("counting tokens", places.len() as u64);
+        let verdicts = self.judge_all(places)?;
+        let mut kept = Vec::with_capacity(places.len());
+        for verdict in verdicts {
+            kept.extend(self.note(verdict));
+        }
+        self.filter.kept = kept.len() as u64;
+        ensure!(!kept.is_empty(), self.nothing_left());
+        Ok(kept)
+    }
+
+    fn note(&mut self, verdict: Verdict) -> Option<Drawn> {
+        self.filter.looked_at += 1;
+        match verdict {
+            Verdict::Kept(drawn) => return Some(drawn),
+            Verdict::TooShort => self.filter.too_short += 1,
+            Verdict::PromptTooLong => self.filter.prompt_too_long += 1,
+            Verdict::SumTooLong => self.filter.sum_too_long += 1,
+        }
+        None
+    }
+
+    fn judge_all(&self, places: &[usize]) -> Result<Vec<Verdict>> {
+        blocks::watched(places, self.watch, |_, &place| {
+            self.judge(place)
+                .with_context(|| self.dataset.place_name(place))
+        })
+    }
+
+    /// LMDeploy's filter (`sample_requests` of its profile scripts), v0.1.0 on.
+    fn judge(&self, place: usize) -> Result<Verdict> {
+        let pair = self.dataset.pair(place)?;
+        let prompt_tokens = self.count(&pair.prompt).context("the prompt")?;
+        let limits = self.limits;
+        if !self.filters {
+            ensure!(prompt_tokens > 0, "the prompt is empty");
+        }
+        if prompt_tokens < limits.min_tokens {
+            return Ok(Verdict::TooShort);
+        }
+        if prompt_tokens > limits.max_prompt_tokens {
+            return Ok(Verdict::PromptTooLong);
+        }
+        let output_tokens = match (self.output_tokens, &pair.answer) {
+            (Some(tokens), _) => tokens,
+            (None, Answer::Tokens(tokens)) => *tokens,
+            (None, Answer::Text(text)) => self.count(text).context("the answer")?,
+            (None, Answer::Unknown) => bail!(
+                "there is no answer and no `output_tokens`, so nobody knows how much to ask for; \
+                 give one length for all with --output-len"
+            ),
+        };
+        if !self.filters {
+            ensure!(output_tokens > 0, "the answer is empty");
+        }
+        let sum_counts = self.output_tokens.is_none();
+        Ok(if output_tokens < limits.min_tokens {
+            Verdict::TooShort
+        } else if sum_counts
+            && output_tokens > limits.max_total_tokens.saturating_sub(prompt_tokens)
+        {
+            Verdict::SumTooLong
+        } else {
+            Verdict::Kept(Drawn {
+                place,
+                prompt_tokens,
+                output_tokens,
+            })
+        })
+    }
+
+    /// Tokens as the style's version counts them.
+    fn count(&self, text: &str) -> Result<u32> {
+        match self.style {
+            // `len(tokenizer.encode(text))`: begin of sequence counts.
+            SamplingStyle::Lmdeploy062 => {
+                let tokens = self.tokenizer.encode_as_served(text)?.len();
+                u32::try_from(tokens).context("more than 2^32 tokens")
+            }
+            _ => self.tokenizer.count(text),
+        }
+    }
+
+    /// Compares the counts that exported lines state. A count with begin of
+    /// sequence (of a `lmdeploy-0.6.2` sample) is taken over; another one is told.
+    fn compare_stated(&self, drawn: &mut [Drawn], notes: &mut Vec<String>) -> Result<()> {
+        let mut others = 0_u32;
+        let mut first = None;
+        let mut stated_lines = 0_u32;
+        for drawn in drawn {
+            let Some(stated) = self.dataset.stated_tokens(drawn.place) else {
+                continue;
+            };
+            stated_lines += 1;
+            if stated == drawn.prompt_tokens {
+                continue;
+            }
+            let prompt = self.dataset.prompt(drawn.place)?;
+            let served = self.tokenizer.encode_as_served(&prompt)?.len();
+            if served == stated as usize && self.style == SamplingStyle::InOrder {
+                drawn.prompt_tokens = stated;
+            } else {
+                others += 1;
+                let counted = drawn.prompt_tokens;
+                first.get_or_insert_with(|| {
+                    let place = self.dataset.place_name(drawn.place);
+                    format!("{place}: {stated} stated, {counted} counted")
+                });
+            }
+        }
+        if let Some(first) = first {
+            notes.push(format!(
+                "{others} of {stated_lines} prompts state other `prompt_tokens` than this \
+                 tokenizer counts ({first}); were they exported with another tokenizer? Compare \
+                 the workload's digests"
+            ));
+        }
+        Ok(())
+    }
+
+    /// How many pairs each rule dropped, as a clause.
+    fn dropped(&self) -> String {
+        let FilterCounts {
+            records,
+            pairs,
+            looked_at,
+            too_short,
+            prompt_too_long,
+            sum_too_long,
+            ..
+        } = self.filter;
+        let Limits {
+            min_tokens,
+            max_prompt_tokens,
+            max_total_tokens,
+        } = self.limits;
+        let without = records.saturating_sub(pairs);
+        let others = if looked_at == pairs {
+            format!("of the {pairs} others")
+        } else {
+            format!("of the {looked_at} that were drawn of the {pairs} others")
+        };
+        format!(
+            "of {records} records {without} have fewer than two turns; {others} {too_short} have a \
+             prompt or answer under {min_tokens} tokens, {prompt_too_long} a prompt over \
+             {max_prompt_tokens}, {sum_too_long} more than {max_total_tokens} together"
+        )
+    }
+
+    fn nothing_left(&self) -> String {
+        if !self.filters {
+            return "there is no prompt in it".to_owned();
+        }
+        format!(
+            "no conversation is left after LMDeploy's filter: {}; use a dataset with longer or \
+             shorter turns, other limits (--min-tokens, --max-prompt-tokens, --max-total-tokens), \
+             and check that the tokenizer is the model's",
+            self.dropped()
+        )
+    }
+
+    fn too_many_asked(&self, count: u32) -> String {
+        let kept = self.filter.kept;
+        if !self.filters {
+            return format!(
+                "{count} prompts were asked for, but there are only {kept}; ask for at most {kept} \
+                 (--num-prompts {kept})"
+            );
+        }
+        format!(
+            "{count} prompts were asked for, but only {kept} conversations are left after \
+             LMDeploy's filter ({}); ask for at most {kept} (--num-prompts {kept}), use a larger \
+             dataset, or other limits (--min-tokens, --max-prompt-tokens, --max-total-tokens)",
+            self.dropped()
+        )
+    }
 }

@@ -7,19 +7,26 @@ static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
     Tokenizer::from_sentencepiece_bytes(include_bytes!("../demo/tokenizer.model")).unwrap()
 });
 
-/// Pairs with about these numbers of tokens: each " a" is one.
+/// A text of so many tokens: each " a" is one.
+fn text(tokens: usize) -> String {
+    " a".repeat(tokens).trim_start().to_owned()
+}
+
+/// Two records without a pair, and pairs with these numbers of tokens.
 fn dataset(lengths: &[(usize, usize)]) -> Dataset {
-    let text = |tokens: usize| " a".repeat(tokens).trim_start().to_owned();
-    let pairs = lengths
-        .iter()
-        .map(|&(prompt, answer)| Pair {
-            prompt: text(prompt),
-            answer: text(answer),
-        })
-        .collect();
-    Dataset {
-        records: lengths.len() as u64 + 2,
-        pairs,
+    let mut records = vec![serde_json::json!({"conversations": []}); 2];
+    records.extend(lengths.iter().map(|&(prompt, answer)| {
+        serde_json::json!({"conversations": [{"value": text(prompt)}, {"value": text(answer)}]})
+    }));
+    let json = serde_json::to_vec(&records).unwrap();
+    read_dataset_bytes(json, None, "test").unwrap()
+}
+
+fn rules(num_prompts: u32, seed: u64) -> Rules {
+    Rules {
+        num_prompts: Some(num_prompts),
+        seed,
+        ..Rules::default()
     }
 }
 
@@ -27,9 +34,8 @@ fn draw(lengths: &[(usize, usize)], num_prompts: u32, seed: u64) -> Result<Workl
     sample(
         &dataset(lengths),
         &TOKENIZER,
-        SamplingStyle::Lmdeploy01,
-        num_prompts,
-        seed,
+        &rules(num_prompts, seed),
+        &(),
     )
 }
 
@@ -125,31 +131,35 @@ fn too_many_and_too_few_are_refused_with_numbers_and_cure() {
 }
 
 #[test]
-fn styles_have_names() {
-    let style: SamplingStyle = "lmdeploy-0.1".parse().unwrap();
-    assert_eq!(
-        (style, style.to_string().as_str()),
-        (SamplingStyle::default(), "lmdeploy-0.1")
-    );
-    for (name, complaint) in [
-        ("lmdeploy-0.2.6", "comes with a later version"),
-        ("lmdeploy-0.6.2", "comes with a later version"),
-        ("vllm", "no sampling style `vllm`"),
-        ("", "no sampling style"),
+fn styles_and_formats_have_names() {
+    for name in [
+        "lmdeploy-0.1",
+        "lmdeploy-0.2.6",
+        "lmdeploy-0.6.2",
+        "in-order",
     ] {
+        let style: SamplingStyle = name.parse().unwrap();
+        assert_eq!(style.to_string(), name);
+    }
+    for name in ["sharegpt", "openai", "jsonl-prompts", "random"] {
+        let format: DatasetFormat = name.parse().unwrap();
+        assert_eq!(format.to_string(), name);
+    }
+    for name in ["vllm", "", "lmdeploy-0.2"] {
         let error = name.parse::<SamplingStyle>().unwrap_err().to_string();
-        assert!(error.contains(complaint), "{error}");
-        assert!(error.contains("lmdeploy-0.1"), "{error}");
+        assert!(error.contains(&format!("`{name}`")), "{error}");
+        assert!(error.contains("lmdeploy-0.6.2"), "{error}");
+        let error = name.parse::<DatasetFormat>().unwrap_err().to_string();
+        assert!(error.contains("jsonl-prompts"), "{error}");
     }
 }
 
 /// What `pairbench demo` embeds is good for a run.
 #[test]
 fn the_bundled_conversations_can_be_sampled() {
-    let bytes = include_bytes!("../demo/conversations.json");
-    let dataset = read_sharegpt_slice(bytes, "bundled").unwrap();
-    assert!(dataset.pairs.len() >= 350, "{}", dataset.pairs.len());
-    let workload = sample(&dataset, &TOKENIZER, SamplingStyle::default(), 300, 0).unwrap();
+    let dataset = bundled_conversations().unwrap();
+    assert!(dataset.len() >= 350, "{}", dataset.len());
+    let workload = sample(&dataset, &TOKENIZER, &rules(300, 0), &()).unwrap();
     assert_eq!(workload.prompts.len(), 300);
     let longest = workload
         .prompts

@@ -1,20 +1,39 @@
+use std::fs;
+
 use super::*;
 use proptest::prelude::*;
 
+fn bytes(json: impl AsRef<[u8]>, format: Option<DatasetFormat>) -> Result<Dataset> {
+    read_dataset_bytes(json.as_ref().to_vec(), format, "test.json")
+}
+
+fn streamed(json: impl AsRef<[u8]>) -> Result<Dataset> {
+    stream::read(json.as_ref(), None)?.named("test.json")
+}
+
+/// Prompts and answers; a length as its digits, nothing as `?`.
+fn texts(dataset: &Dataset) -> Vec<(String, String)> {
+    let pair = |place| {
+        let pair = dataset.pair(place).unwrap();
+        let answer = match pair.answer {
+            Answer::Text(text) => text.into_owned(),
+            Answer::Tokens(tokens) => tokens.to_string(),
+            Answer::Unknown => "?".to_owned(),
+        };
+        (pair.prompt.into_owned(), answer)
+    };
+    (0..dataset.len()).map(pair).collect()
+}
+
+/// What is read from memory, and the same from a stream.
 fn pairs(json: &str) -> Vec<(String, String)> {
-    let dataset = read_sharegpt_slice(json.as_bytes(), "test").unwrap();
-    dataset
-        .pairs
-        .into_iter()
-        .map(|pair| (pair.prompt, pair.answer))
-        .collect()
+    let pairs = texts(&bytes(json, None).unwrap());
+    assert_eq!(texts(&streamed(json).unwrap()), pairs);
+    pairs
 }
 
 fn error(json: impl AsRef<[u8]>) -> String {
-    format!(
-        "{:#}",
-        read_sharegpt_slice(json.as_ref(), "test.json").unwrap_err()
-    )
+    format!("{:#}", bytes(json, None).unwrap_err())
 }
 
 /// A record of these turns, each a JSON value.
@@ -37,13 +56,9 @@ fn the_first_two_turns_are_kept_and_short_records_dropped() {
         record(&[HI]),
         record(&[YO, HI, YO, HI])
     );
-    let dataset = read_sharegpt_slice(json.as_bytes(), "test").unwrap();
-    assert_eq!(dataset.records, 4);
-    let pair = |prompt: &str, answer: &str| Pair {
-        prompt: prompt.into(),
-        answer: answer.into(),
-    };
-    assert_eq!(dataset.pairs, [pair("hi", "y\no"), pair("y\no", "hi")]);
+    assert_eq!(bytes(&json, None).unwrap().records(), 4);
+    let pair = |prompt: &str, answer: &str| (prompt.to_owned(), answer.to_owned());
+    assert_eq!(pairs(&json), [pair("hi", "y\no"), pair("y\no", "hi")]);
     assert_eq!(pairs("[]"), []);
 }
 
@@ -91,7 +106,7 @@ fn another_shape_is_refused_with_its_record() {
         ),
         (
             r#"{"messages": [{"role": "user", "content": "x"}]}"#.into(),
-            "OpenAI's format",
+            "it has no `conversations`",
         ),
         (
             r#"{"conversations": null}"#.into(),
@@ -135,22 +150,18 @@ fn another_shape_is_refused_with_its_record() {
 #[test]
 fn another_top_level_is_refused() {
     for (json, complaint) in [
-        ("{}", "the top level is an object"),
-        ("7", "the top level is a number"),
-        ("\"x\"", "the top level is a string"),
-        ("null", "the top level is null"),
-        (
-            "{\"conversations\": []}\n{\"conversations\": []}\n",
-            "JSON Lines come with a later",
-        ),
-        (
-            "{\"messages\": []}\n{\"messages\": []}\n",
-            "JSON Lines come with a later",
-        ),
+        ("{}", "no `conversations`, no `messages` and no `prompt`"),
+        ("{\"data\": []}", "no `conversations`"),
+        ("7", "it is a number"),
+        ("null", "it is null"),
+        ("[[1]]", "it is a list"),
     ] {
         let error = error(json);
         assert!(error.contains(complaint), "{error}");
-        assert!(error.contains("today only ShareGPT JSON"), "{error}");
+        assert!(
+            error.contains("sharegpt") && error.contains("record 0"),
+            "{error}"
+        );
     }
 }
 
@@ -205,6 +216,7 @@ fn what_begins_like_something_else_is_called_by_its_name() {
         (b"\xFF\xFE[\0]\0", "UTF-16"),
         (b"\xFE\xFF\0[\0]", "UTF-16"),
         (b"\x1F\x8B\x08", "gzip"),
+        (b"BZh9", "bzip2"),
         (b"PK\x03\x04", "zip"),
         (b"PAR1", "parquet"),
         (b"", "the file is empty"),
@@ -222,14 +234,14 @@ fn files_are_mapped_and_wrong_paths_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     fs::write(path("good"), format!("[{}]", record(&[HI, YO]))).unwrap();
-    assert_eq!(read_sharegpt(&path("good")).unwrap().pairs.len(), 1);
+    assert_eq!(read_dataset(&path("good"), None).unwrap().len(), 1);
     fs::write(path("empty"), "").unwrap();
     for (name, complaint) in [
         ("absent", "no such file"),
         ("", "this is a folder"),
         ("empty", "the file is empty"),
     ] {
-        let error = format!("{:#}", read_sharegpt(&path(name)).unwrap_err());
+        let error = format!("{:#}", read_dataset(&path(name), None).unwrap_err());
         assert!(error.contains(complaint), "{error}");
         assert!(
             error.contains(&folder.path().display().to_string()),
@@ -245,7 +257,7 @@ fn devices_and_pipes_are_read_as_streams() {
         ("/dev/null", "the file is empty"),
         ("/dev/zero", "not JSON"),
     ] {
-        let error = format!("{:#}", read_sharegpt(Path::new(device)).unwrap_err());
+        let error = format!("{:#}", read_dataset(Path::new(device), None).unwrap_err());
         assert!(error.contains(complaint), "{error}");
     }
 }
@@ -254,11 +266,15 @@ fn devices_and_pipes_are_read_as_streams() {
 fn a_stream_gives_what_a_slice_gives() {
     let records: Vec<String> = (0..500).map(|_| record(&[HI, YO, HI])).collect();
     let json = format!("[{}]", records.join(",\n"));
-    let streamed = read_stream(json.as_bytes()).unwrap();
-    assert_eq!(streamed, read_bytes(json.as_bytes()).unwrap());
-    assert_eq!(streamed.records, 500);
-    let error = format!("{:#}", read_stream(&json.as_bytes()[..9000]).unwrap_err());
+    let dataset = streamed(&json).unwrap();
+    assert_eq!(texts(&dataset), texts(&bytes(&json, None).unwrap()));
+    assert_eq!(dataset.records(), 500);
+    let error = format!("{:#}", streamed(&json[..9000]).unwrap_err());
     assert!(error.contains("cut off?"), "{error}");
+}
+
+fn bytes_of(json: &[u8]) -> Option<Vec<(String, String)>> {
+    bytes(json, None).map(|read| texts(&read)).ok()
 }
 
 proptest! {
@@ -273,7 +289,9 @@ proptest! {
         let mut bytes = format!("[{}, {}]", record(&[HI, YO, HI]), record(&[YO, HI])).into_bytes();
         let place = cut % bytes.len();
         bytes[place] = byte;
-        let _ = read_bytes(&bytes);
-        prop_assert!(read_bytes(&bytes[..place]).is_err());
+        let whole = bytes_of(&bytes);
+        prop_assert_eq!(whole, streamed(&bytes).map(|read| texts(&read)).ok());
+        prop_assert!(bytes_of(&bytes[..place]).is_none());
+        prop_assert!(streamed(&bytes[..place]).is_err());
     }
 }
