@@ -119,7 +119,8 @@ fn warmup(jobs: &[Job], settings: Settings) -> Vec<Job> {
 /// lengths, the order and the sampling parameters. Neither backend nor
 /// protocol enters, and every number has a fixed width, so that no two
 /// workloads spell the same bytes.
-fn digest(prompts: &[Prompt], sampling: Sampling) -> String {
+#[must_use]
+pub fn digest(prompts: &[Prompt], sampling: Sampling) -> String {
     let mut hash = Sha256::new();
     hash.update(b"pairbench workload 1\n");
     for prompt in prompts {

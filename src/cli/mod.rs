@@ -2,15 +2,17 @@
 //! typed, not yet what it means. One place per flag; [`crate::config`] checks
 //! and completes it.
 
-mod shared;
+mod run;
 mod sim;
+mod work;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use shared::{PromptArg, RunArgs, WorkArgs};
+pub use run::RunArgs;
 pub use sim::SimArgs;
+pub use work::{AskArgs, DataArgs, PromptArg, WorkArgs};
 
 /// Compares the two ways of serving a model with LMDeploy: Triton (gRPC) and
 /// api_server (HTTP). One pipeline samples the prompts, keeps the schedule and
@@ -32,6 +34,8 @@ Examples:
   Both servers, the same prompts, side by side:
     pairbench compare --backend tis=0.0.0.0:33337 \\
       --backend api_server=0.0.0.0:23333 ./tokenizer ./sharegpt.json
+  What would be asked, and its digest, without a server:
+    pairbench dataset ./tokenizer ./sharegpt.json
   The same report again, from the records:
     pairbench report ./pairbench-runs/20261124T031824Z-tis
 
@@ -51,6 +55,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Print the report of finished runs again, from their records
     Report(ReportArgs),
+    /// Look at a dataset with a tokenizer: what would be asked, no server needed
+    Dataset(DatasetArgs),
 }
 
 /// Arguments of `profile`.
@@ -206,6 +212,34 @@ Examples:
   Two runs, side by side:
   pairbench report ./pairbench-runs/20261124T031824Z-tis \\
     ./pairbench-runs/20261124T032011Z-api_server";
+
+/// Arguments of `dataset`.
+#[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
+#[command(after_help = DATASET_EXAMPLES, override_usage = "\
+pairbench dataset [OPTIONS] <TOKENIZER_PATH> [DATASET]")]
+pub struct DatasetArgs {
+    /// Where the prompts come from.
+    #[command(flatten)]
+    pub data: DataArgs,
+
+    /// How the server is to answer.
+    #[command(flatten)]
+    pub ask: AskArgs,
+
+    /// Write the chosen requests to this file, one JSON object a line, which
+    /// DATASET takes again; - is standard output [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub export: Option<PathBuf>,
+}
+
+const DATASET_EXAMPLES: &str = "\
+Examples:
+  What is in it, what the filter drops, what would be asked:
+    pairbench dataset ./tokenizer ./sharegpt.json --num-prompts 500
+  Agree on a workload: send the file, compare the digest
+    pairbench dataset ./tokenizer ./sharegpt.json --export requests.jsonl
+    pairbench dataset ./tokenizer requests.jsonl";
 
 /// The table of backends, its text in a column of its own: the help is wrapped
 /// at 80 columns, of which flags' texts have 70.

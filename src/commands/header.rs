@@ -3,7 +3,7 @@
 
 use backends::{Answer, ServerInfo};
 
-use crate::config::{Arm, Config, Data};
+use crate::config::{Arm, Config};
 use crate::plan::Plan;
 use crate::record::{FORMAT, RunHeader};
 use crate::workload::Tokenizer;
@@ -15,6 +15,7 @@ pub(super) fn header(
     info: &ServerInfo,
     tokenizer: &Tokenizer,
     plan: &Plan,
+    style: &str,
     started_utc: String,
 ) -> RunHeader {
     let work = &config.work;
@@ -34,21 +35,18 @@ pub(super) fn header(
         simulated: info.simulated,
         prompt_mode: work.prompt_mode.name().to_owned(),
         stream: work.stream,
-        seed: work.seed,
+        seed: work.rules.seed,
         concurrency: plan.concurrency,
-        num_prompts: work.num_prompts,
+        num_prompts: u32::try_from(plan.jobs.len()).unwrap_or(u32::MAX),
         warmup: config.run.warmup,
         workload: plan.digest.clone(),
         temperature: work.sampling.temperature,
         top_p: work.sampling.top_p,
         top_k: work.sampling.top_k,
         ignore_eos: work.sampling.ignore_eos,
-        dataset: match &work.data {
-            Data::Files { dataset, .. } => dataset.display().to_string(),
-            Data::Bundled => "bundled conversations".to_owned(),
-        },
+        dataset: work.data.describe(),
         tokenizer: tokenizer.describe(),
-        sampling_style: work.style.to_string(),
+        sampling_style: style.to_owned(),
         adds_bos: tokenizer.adds_bos(),
         max_failed: config.run.max_failed,
         command: command_line(std::env::args_os().map(|arg| arg.to_string_lossy().into_owned())),

@@ -9,13 +9,14 @@ use backends::Clock;
 
 use super::arms::{self, Ready};
 use super::header::header;
-use crate::config::{Config, Data};
+use super::{advise, asked};
+use crate::config::Config;
 use crate::plan::{self, Plan, Settings};
 use crate::record::{self, Record, Recount, Run};
 use crate::report;
 use crate::run::{CLIENT_THREAD, Limits, Runner, Show, Stop, Wall};
 use crate::sim::Embedded;
-use crate::workload::{self, Tokenizer};
+use crate::workload::Tokenizer;
 
 /// A finished run and where its records are.
 pub(super) struct Measured {
@@ -39,7 +40,7 @@ pub(super) struct Outcome {
 pub(super) fn measure(config: &Config) -> Result<Outcome> {
     report::csv::check(&config.run.csv)?;
     record::check_parent(&config.run.records)?;
-    let tokenizer = Arc::new(tokenizer(&config.work.data)?);
+    let tokenizer = Arc::new(asked::tokenizer(&config.work.data)?);
     let clock = Clock::start();
     let servers = arms::embedded(config, &tokenizer, clock)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -73,13 +74,13 @@ async fn all(
     for (arm, server) in config.arms.iter().zip(servers) {
         ready.push(arms::probe(arm, server, config.run.concurrency).await?);
     }
-    let plan = make_plan(config, tokenizer)?;
+    let (plan, style) = make_plan(config, tokenizer)?;
     // Up to here Ctrl-C simply ends the process: there is nothing to be kept.
     stop.listen();
     let mut measured = Vec::new();
     let mut trouble = None;
     for arm in ready {
-        match one(config, arm, plan.clone(), tokenizer, clock, stop).await {
+        match one(config, arm, plan.clone(), &style, tokenizer, clock, stop).await {
             Ok(run) => measured.push(run),
             Err(error) if measured.is_empty() => return Err(error),
             Err(error) => trouble = Some(error),
@@ -91,27 +92,11 @@ async fn all(
     Ok(Outcome { measured, trouble })
 }
 
-fn tokenizer(data: &Data) -> Result<Tokenizer> {
-    match data {
-        Data::Files { tokenizer, .. } => Tokenizer::load(tokenizer),
-        Data::Bundled => Tokenizer::bundled(),
-    }
-}
-
-fn make_plan(config: &Config, tokenizer: &Tokenizer) -> Result<Plan> {
+/// The plan, and the rule by which its prompts were chosen.
+fn make_plan(config: &Config, tokenizer: &Tokenizer) -> Result<(Plan, String)> {
     let work = &config.work;
-    let _busy = Show::busy("reading conversations and counting their tokens");
-    let pairs = match &work.data {
-        Data::Files { dataset, .. } => workload::read_dataset(dataset, None)?,
-        Data::Bundled => workload::bundled_conversations()?,
-    };
-    let rules = workload::Rules {
-        style: Some(work.style),
-        num_prompts: Some(work.num_prompts),
-        seed: work.seed,
-        ..workload::Rules::default()
-    };
-    let workload = workload::sample(&pairs, tokenizer, &rules, &())?;
+    let asked = asked::choose(work, tokenizer)?;
+    asked.workload.notes.iter().for_each(|note| advise(note));
     let settings = Settings {
         sampling: work.sampling,
         prompt_mode: work.prompt_mode,
@@ -119,13 +104,14 @@ fn make_plan(config: &Config, tokenizer: &Tokenizer) -> Result<Plan> {
         concurrency: config.run.concurrency,
         warmup: config.run.warmup,
     };
-    Ok(plan::plan(&workload.prompts, settings))
+    Ok((plan::plan(&asked.workload.prompts, settings), asked.style()))
 }
 
 async fn one(
     config: &Config,
     ready: Ready<'_>,
     mut plan: Plan,
+    style: &str,
     tokenizer: &Tokenizer,
     clock: Clock,
     stop: &Stop,
@@ -153,7 +139,15 @@ async fn one(
     }
     let folder = format!("{}-{}", wall.stamp(), ready.arm.entry.name);
     let folder = record::create_folder(&config.run.records, &folder)?;
-    let header = header(config, ready.arm, &ready.info, tokenizer, &plan, wall.utc());
+    let header = header(
+        config,
+        ready.arm,
+        &ready.info,
+        tokenizer,
+        &plan,
+        style,
+        wall.utc(),
+    );
     runner.run(&plan, &header, &folder).await?;
     let mut run = record::load(&folder)?;
     run.recount = recount(&run, tokenizer);

@@ -2,7 +2,9 @@
 //! Nothing is computed here.
 
 mod arms;
+mod asked;
 mod compare;
+mod dataset;
 mod header;
 mod measure;
 mod profile;
@@ -55,6 +57,7 @@ pub fn execute(cli: Cli) -> Result<Exit> {
         Command::Demo(args) => compare::compare(&Config::of_demo(args)?),
         Command::Serve(args) => serve::serve(&args),
         Command::Report(args) => report::report(&args),
+        Command::Dataset(args) => dataset::dataset(&args),
     }
 }
 
@@ -83,7 +86,12 @@ fn show(text: &str) -> Result<()> {
 }
 
 /// Prints advice on standard error.
-#[expect(clippy::print_stderr, reason = "the one place where advice is printed")]
 fn advise(text: &str) {
-    eprintln!("warning: {text}");
+    tell(&format!("warning: {text}\n"));
+}
+
+/// Prints text on standard error, for people beside a result.
+#[expect(clippy::print_stderr, reason = "the one place where it is printed")]
+fn tell(text: &str) {
+    eprint!("{text}");
 }

@@ -5,6 +5,7 @@
 mod sim;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,10 +15,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use backends::{Entry, PromptMode, Sampling, Target};
 
-use crate::cli::{CompareArgs, DemoArgs, ProfileArgs, PromptArg, RunArgs, WorkArgs};
-use crate::workload::SamplingStyle;
+use crate::cli::{CompareArgs, DemoArgs, ProfileArgs, RunArgs};
+use crate::workload::Rules;
 
 pub use sim::SimConfig;
+pub use work::{DEFAULT_PROMPTS, Data, Source, Work};
 
 /// Most requests in flight that make sense on one machine; above it the ports
 /// of one address run out.
@@ -72,39 +74,6 @@ impl fmt::Debug for Arm {
     }
 }
 
-/// Where the conversations and the tokenizer come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Data {
-    /// The user's files.
-    Files {
-        /// Tokenizer folder or file.
-        tokenizer: PathBuf,
-        /// ShareGPT file.
-        dataset: PathBuf,
-    },
-    /// What the binary carries for `demo`.
-    Bundled,
-}
-
-/// What is asked.
-#[derive(Clone, Debug)]
-pub struct Work {
-    /// Conversations and tokenizer.
-    pub data: Data,
-    /// Requests to send.
-    pub num_prompts: u32,
-    /// Seed of the choice.
-    pub seed: u64,
-    /// Rule of the choice.
-    pub style: SamplingStyle,
-    /// How the server is asked to choose tokens.
-    pub sampling: Sampling,
-    /// Raw text or chat turns.
-    pub prompt_mode: PromptMode,
-    /// Answers in pieces.
-    pub stream: bool,
-}
-
 /// How the run goes.
 #[derive(Clone, Debug)]
 pub struct RunConfig {
@@ -133,7 +102,7 @@ impl Config {
     /// Names the flag that makes no sense, and what it takes.
     pub fn of_profile(args: ProfileArgs) -> Result<Self> {
         let entry = find(&args.backend)?;
-        let work = work(&args.work, args.work.stream_output.unwrap_or(false))?;
+        let work = Work::of(&args.work, false)?;
         let model = args.run.model.clone();
         let arm = arm(entry, &args.address, model, &args.run, &work)?;
         let csv = format!("./profile_{}.csv", entry.family);
@@ -150,7 +119,7 @@ impl Config {
     /// # Errors
     /// Names the flag that makes no sense, and what it takes.
     pub fn of_compare(args: CompareArgs) -> Result<Self> {
-        let work = work(&args.work, args.work.stream_output.unwrap_or(true))?;
+        let work = Work::of(&args.work, true)?;
         let mut arms = Vec::new();
         for word in &args.backends {
             let (name, address) = word.split_once('=').with_context(|| {
@@ -183,9 +152,11 @@ impl Config {
     pub fn of_demo(args: DemoArgs) -> Result<Self> {
         let work = Work {
             data: Data::Bundled,
-            num_prompts: at_least_one(args.num_prompts, "--num-prompts")?,
-            seed: args.seed,
-            style: SamplingStyle::Lmdeploy01,
+            rules: Rules {
+                num_prompts: Some(at_least_one(args.num_prompts, "--num-prompts")?),
+                seed: args.seed,
+                ..Rules::default()
+            },
             sampling: Sampling::default(),
             prompt_mode: PromptMode::Raw,
             stream: true,
@@ -298,39 +269,6 @@ fn arm(
             connect_timeout: seconds(run.connect_timeout, "--connect-timeout")?,
             probe_timeout: PROBE_TIMEOUT,
         },
-    })
-}
-
-fn work(args: &WorkArgs, stream: bool) -> Result<Work> {
-    ensure!(
-        args.temperature.is_finite() && args.temperature > 0.0,
-        "--temperature {}: must be above 0 (for greedy choice use --top_k 1)",
-        args.temperature
-    );
-    ensure!(
-        args.top_p > 0.0 && args.top_p <= 1.0,
-        "--top_p {}: must be above 0 and at most 1",
-        args.top_p
-    );
-    Ok(Work {
-        data: Data::Files {
-            tokenizer: args.tokenizer.clone(),
-            dataset: args.dataset.clone(),
-        },
-        num_prompts: at_least_one(args.num_prompts, "--num-prompts")?,
-        seed: args.seed,
-        style: args.sampling.parse()?,
-        sampling: Sampling {
-            temperature: args.temperature,
-            top_p: args.top_p,
-            top_k: at_least_one(args.top_k, "--top_k")?,
-            ignore_eos: args.ignore_eos,
-        },
-        prompt_mode: match args.prompt {
-            PromptArg::Raw => PromptMode::Raw,
-            PromptArg::Chat => PromptMode::Chat,
-        },
-        stream,
     })
 }
 

@@ -26,10 +26,9 @@ fn the_command_line_is_well_formed() {
 fn lmdeploys_arguments_have_lmdeploys_defaults() {
     let config = config("profile --backend tis 0.0.0.0:33337 tok data.json").expect("good");
     assert_eq!(config.run.concurrency, 32);
-    assert_eq!(config.work.num_prompts, 1000);
+    assert_eq!(config.work.rules, crate::workload::Rules::default());
     assert_eq!(config.work.sampling, backends::Sampling::default());
     assert!(!config.work.stream);
-    assert_eq!(config.work.seed, 0);
     assert_eq!(config.run.csv, std::path::Path::new("./profile_tis.csv"));
 }
 

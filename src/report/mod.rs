@@ -4,7 +4,9 @@
 
 mod asked;
 pub mod csv;
+pub mod dataset;
 mod format;
+mod histogram;
 mod profile;
 #[cfg(test)]
 mod samples;

@@ -11,7 +11,7 @@ mod stop;
 mod tests;
 mod wall;
 
-pub use progress::{Progress, Show};
+pub use progress::{Progress, Show, Steps};
 pub use runner::Runner;
 pub use slot::Limits;
 pub use stop::Stop;

@@ -78,6 +78,56 @@ impl Show {
     }
 }
 
+/// Work in steps before a run, such as reading and counting: a line on the
+/// terminal, gone when dropped. May be used from any thread.
+#[derive(Debug)]
+pub struct Steps {
+    bar: ProgressBar,
+}
+
+impl Steps {
+    /// Shows nothing yet, and nothing at all where standard error is no
+    /// terminal.
+    #[must_use]
+    pub fn start() -> Self {
+        let bar = if std::io::stderr().is_terminal() {
+            ProgressBar::new_spinner()
+        } else {
+            ProgressBar::hidden()
+        };
+        bar.enable_steady_tick(REDRAW_EVERY);
+        Self { bar }
+    }
+
+    /// The next step begins; `total` is 0 where its length is not known.
+    pub fn begin(&self, what: &str, total: u64) {
+        self.bar.set_message(what.to_owned());
+        self.bar.set_position(0);
+        if total == 0 {
+            self.bar.unset_length();
+            self.bar.set_style(ProgressStyle::default_spinner());
+        } else {
+            self.bar.set_length(total);
+            // A constant with known keys; if it were wrong the plain bar
+            // would do.
+            let style = ProgressStyle::with_template("{msg:<24} {bar:24} {pos}/{len}, {eta} left");
+            self.bar
+                .set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        }
+    }
+
+    /// So many more are done.
+    pub fn advance(&self, by: u64) {
+        self.bar.inc(by);
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 impl Drop for Show {
     fn drop(&mut self) {
         if let Some(drawing) = &self.drawing {

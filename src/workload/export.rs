@@ -31,7 +31,7 @@ pub fn export(prompts: &[Prompt], out: &mut dyn Write) -> Result<()> {
             index: prompt.index,
             prompt_tokens: prompt.prompt_tokens,
             output_tokens: prompt.output_tokens,
-            prompt: &prompt.text,
+            prompt: prompt.turn.as_deref().unwrap_or(&prompt.text),
         };
         let mut text = serde_json::to_string(&line).context("a prompt cannot be written")?;
         text.push('\n');

@@ -102,6 +102,7 @@ pub fn random(
             index,
             token_ids: tokenizer.encode_as_served(&text)?.into(),
             text: text.into(),
+            turn: None,
             prompt_tokens: input,
             output_tokens: output,
         })

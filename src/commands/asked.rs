@@ -1,0 +1,91 @@
+//! From the configuration of the work to the requests of a plan: what
+//! `profile`, `compare`, `demo` and `dataset` do before any server is asked.
+
+use anyhow::Result;
+
+use crate::config::{DEFAULT_PROMPTS, Data, Source, Work};
+use crate::run::Steps;
+use crate::workload::{self, Dataset, DatasetFormat, Rules, Tokenizer, Watch, Workload};
+
+/// Loads the tokenizer.
+///
+/// # Errors
+/// Nothing is there, or nothing that is read.
+pub(super) fn tokenizer(data: &Data) -> Result<Tokenizer> {
+    match data {
+        Data::Files {
+            tokenizer, family, ..
+        } => Tokenizer::load_as(tokenizer, *family),
+        Data::Bundled => Tokenizer::bundled(),
+    }
+}
+
+/// What is to be asked, and what it was chosen from.
+pub(super) struct Asked {
+    pub(super) workload: Workload,
+    /// Where the prompts come from.
+    pub(super) format: DatasetFormat,
+}
+
+impl Asked {
+    /// The rule of the choice, for the records: `lmdeploy-0.1`, or `random`.
+    pub(super) fn style(&self) -> String {
+        let random = || DatasetFormat::Random.to_string();
+        self.workload
+            .style
+            .map_or_else(random, |style| style.to_string())
+    }
+}
+
+/// Reads the data and chooses the prompts; a terminal sees how far it is.
+///
+/// # Errors
+/// The data cannot be read, or do not give what was asked for.
+pub(super) fn choose(work: &Work, tokenizer: &Tokenizer) -> Result<Asked> {
+    let steps = Steps::start();
+    let rules = &work.rules;
+    let dataset = match &work.data {
+        Data::Bundled => workload::bundled_conversations()?,
+        Data::Files { source, .. } => match source {
+            Source::Random(lengths) => {
+                let count = rules.num_prompts.unwrap_or(DEFAULT_PROMPTS);
+                let workload =
+                    workload::random(tokenizer, *lengths, count, rules.seed, &Shown(&steps))?;
+                return Ok(Asked {
+                    workload,
+                    format: DatasetFormat::Random,
+                });
+            }
+            Source::File { path, format } => {
+                steps.begin("reading the dataset", 0);
+                workload::read_dataset(path, *format)?
+            }
+        },
+    };
+    from(&dataset, tokenizer, rules, &Shown(&steps))
+}
+
+fn from(
+    dataset: &Dataset,
+    tokenizer: &Tokenizer,
+    rules: &Rules,
+    watch: &dyn Watch,
+) -> Result<Asked> {
+    Ok(Asked {
+        workload: workload::sample(dataset, tokenizer, rules, watch)?,
+        format: dataset.format(),
+    })
+}
+
+/// What the workload's room tells, put on the terminal.
+struct Shown<'a>(&'a Steps);
+
+impl Watch for Shown<'_> {
+    fn stage(&self, what: &str, total: u64) {
+        self.0.begin(what, total);
+    }
+
+    fn advance(&self, by: u64) {
+        self.0.advance(by);
+    }
+}

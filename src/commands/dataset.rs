@@ -1,0 +1,122 @@
+//! `pairbench dataset`: what would be asked, and its digest, without a server.
+
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::asked::{self, Asked};
+use super::{Exit, advise, show, tell};
+use crate::cli::DatasetArgs;
+use crate::config::Work;
+use crate::plan;
+use crate::report::dataset::{Page, page};
+use crate::workload::{self, FilterCounts, Prompt, Tokenizer, Workload};
+
+/// Reads, chooses, draws; exports if asked to.
+///
+/// # Errors
+/// The data or the tokenizer cannot be read, do not give what was asked for,
+/// or the export cannot be written.
+pub(super) fn dataset(args: &DatasetArgs) -> Result<Exit> {
+    let work = Work::of_dataset(&args.data, &args.ask)?;
+    let tokenizer = asked::tokenizer(&work.data)?;
+    let asked = asked::choose(&work, &tokenizer)?;
+    asked.workload.notes.iter().for_each(|note| advise(note));
+    let shown = page(&page_of(&work, &tokenizer, &asked));
+    let prompts = &asked.workload.prompts;
+    match args.export.as_deref() {
+        None => show(&shown)?,
+        // Standard output is the data's then.
+        Some(path) if path.as_os_str() == "-" => {
+            tell(&shown);
+            let mut lines = Vec::new();
+            workload::export(prompts, &mut lines)?;
+            show(&String::from_utf8(lines)?)?;
+        }
+        Some(path) => {
+            write(path, prompts).with_context(|| format!("--export {}", path.display()))?;
+            show(&shown)?;
+            show(&format!("requests written to {}\n", path.display()))?;
+        }
+    }
+    Ok(Exit::Valid)
+}
+
+/// Writes all or nothing: a file that is there is replaced when the new one is
+/// complete.
+fn write(path: &Path, prompts: &[Prompt]) -> Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        // A pipe or a device is written to, not replaced.
+        let mut out = BufWriter::new(fs::File::create(path).context("cannot be written")?);
+        workload::export(prompts, &mut out)?;
+        return out.flush().context("cannot be written");
+    }
+    let file = tempfile::Builder::new()
+        .prefix(".pairbench-export")
+        .make_in(folder, |path| fs::File::create_new(path))
+        .context("cannot be written")?;
+    let mut out = BufWriter::new(file);
+    workload::export(prompts, &mut out)?;
+    let file = out
+        .into_inner()
+        .map_err(std::io::IntoInnerError::into_error)
+        .context("cannot be written")?;
+    file.persist(path).context("cannot be written")?;
+    Ok(())
+}
+
+fn page_of(work: &Work, tokenizer: &Tokenizer, asked: &Asked) -> Page {
+    let lengths = |of: fn(&Prompt) -> u32| asked.workload.prompts.iter().map(of).collect();
+    let begin = if tokenizer.adds_bos() {
+        "adds begin of sequence when served"
+    } else {
+        "adds no begin of sequence"
+    };
+    Page {
+        source: format!("{}: {}", work.data.describe(), asked.format),
+        tokenizer: format!("{}; {begin}", tokenizer.describe()),
+        rule: format!("{}, seed {}", asked.style(), work.rules.seed),
+        steps: steps(&asked.workload),
+        prompt_tokens: lengths(|prompt| prompt.prompt_tokens),
+        output_tokens: lengths(|prompt| prompt.output_tokens),
+        digest: plan::digest(&asked.workload.prompts, work.sampling),
+    }
+}
+
+/// From what is in the file to what would be asked.
+fn steps(workload: &Workload) -> Vec<(String, u64)> {
+    let chosen = u64::try_from(workload.prompts.len()).unwrap_or(u64::MAX);
+    if workload.style.is_none() {
+        return vec![("made".to_owned(), chosen)];
+    }
+    let FilterCounts {
+        records,
+        pairs,
+        looked_at,
+        too_short,
+        prompt_too_long,
+        sum_too_long,
+        kept,
+    } = workload.filter;
+    [
+        ("records in the file", records),
+        (
+            "  without a prompt and an answer",
+            records.saturating_sub(pairs),
+        ),
+        ("looked at by the rule of the choice", looked_at),
+        ("  dropped: prompt or answer too short", too_short),
+        ("  dropped: prompt too long", prompt_too_long),
+        ("  dropped: prompt and answer too long", sum_too_long),
+        ("left by the filter", kept),
+        ("chosen", chosen),
+    ]
+    .map(|(name, count)| (name.to_owned(), count))
+    .to_vec()
+}
