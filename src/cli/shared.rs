@@ -82,7 +82,7 @@ pub struct WorkArgs {
     pub ignore_eos: bool,
 
     /// What the server gets: the text as it is, or a user's turn in the
-    /// model's chat template (api_server only)
+    /// model's own chat template
     #[arg(long, value_name = "MODE", default_value = "raw")]
     pub prompt: PromptArg,
 }

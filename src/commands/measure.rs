@@ -9,13 +9,14 @@ use backends::Clock;
 
 use super::arms::{self, Ready};
 use super::header::header;
+use super::{advise, chat};
 use crate::config::{Config, Data};
 use crate::plan::{self, Plan, Settings};
 use crate::record::{self, Record, Recount, Run};
 use crate::report;
 use crate::run::{CLIENT_THREAD, Limits, Runner, Show, Stop, Wall};
 use crate::sim::Embedded;
-use crate::workload::{self, Tokenizer};
+use crate::workload::{self, ChatTemplate, Tokenizer};
 
 /// A finished run and where its records are.
 pub(super) struct Measured {
@@ -40,8 +41,9 @@ pub(super) fn measure(config: &Config) -> Result<Outcome> {
     report::csv::check(&config.run.csv)?;
     record::check_parent(&config.run.records)?;
     let tokenizer = Arc::new(tokenizer(&config.work.data)?);
+    let template = chat::template(config)?;
     let clock = Clock::start();
-    let servers = arms::embedded(config, &tokenizer, clock)?;
+    let servers = arms::embedded(config, &tokenizer, template.as_ref(), clock)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.run.client_threads)
         .thread_name(CLIENT_THREAD)
@@ -49,9 +51,13 @@ pub(super) fn measure(config: &Config) -> Result<Outcome> {
         .build()
         .context("cannot start the client's threads")?;
     let stop = Stop::default();
+    let basis = Basis {
+        tokenizer: &tokenizer,
+        template: template.as_deref(),
+    };
     let outcome = runtime.block_on(async {
         tokio::select! {
-            outcome = all(config, servers, &tokenizer, clock, &stop) => outcome,
+            outcome = all(config, servers, basis, clock, &stop) => outcome,
             () = stop.quit() => bail!(
                 "quit by the user; what had finished is in {}, see `pairbench report`",
                 config.run.records.display()
@@ -62,10 +68,18 @@ pub(super) fn measure(config: &Config) -> Result<Outcome> {
     outcome
 }
 
+/// What makes tokens of conversations.
+#[derive(Clone, Copy)]
+struct Basis<'a> {
+    tokenizer: &'a Tokenizer,
+    /// The chat template, where prompts are rendered.
+    template: Option<&'a ChatTemplate>,
+}
+
 async fn all(
     config: &Config,
     servers: Vec<Option<Embedded>>,
-    tokenizer: &Tokenizer,
+    basis: Basis<'_>,
     clock: Clock,
     stop: &Stop,
 ) -> Result<Outcome> {
@@ -73,13 +87,13 @@ async fn all(
     for (arm, server) in config.arms.iter().zip(servers) {
         ready.push(arms::probe(arm, server, config.run.concurrency).await?);
     }
-    let plan = make_plan(config, tokenizer)?;
+    let plan = make_plan(config, basis)?;
     // Up to here Ctrl-C simply ends the process: there is nothing to be kept.
     stop.listen();
     let mut measured = Vec::new();
     let mut trouble = None;
     for arm in ready {
-        match one(config, arm, plan.clone(), tokenizer, clock, stop).await {
+        match one(config, arm, plan.clone(), basis, clock, stop).await {
             Ok(run) => measured.push(run),
             Err(error) if measured.is_empty() => return Err(error),
             Err(error) => trouble = Some(error),
@@ -98,14 +112,22 @@ fn tokenizer(data: &Data) -> Result<Tokenizer> {
     }
 }
 
-fn make_plan(config: &Config, tokenizer: &Tokenizer) -> Result<Plan> {
+fn make_plan(config: &Config, basis: Basis<'_>) -> Result<Plan> {
+    let Basis {
+        tokenizer,
+        template,
+    } = basis;
     let work = &config.work;
     let _busy = Show::busy("reading conversations and counting their tokens");
     let pairs = match &work.data {
         Data::Files { dataset, .. } => workload::read_sharegpt(dataset)?,
         Data::Bundled => workload::bundled_conversations()?,
     };
-    let workload = workload::sample(&pairs, tokenizer, work.style, work.num_prompts, work.seed)?;
+    let mut workload =
+        workload::sample(&pairs, tokenizer, work.style, work.num_prompts, work.seed)?;
+    if let Some(template) = template {
+        chat::apply(&mut workload, template, tokenizer)?;
+    }
     let settings = Settings {
         sampling: work.sampling,
         prompt_mode: work.prompt_mode,
@@ -120,7 +142,7 @@ async fn one(
     config: &Config,
     ready: Ready<'_>,
     mut plan: Plan,
-    tokenizer: &Tokenizer,
+    basis: Basis<'_>,
     clock: Clock,
     stop: &Stop,
 ) -> Result<Measured> {
@@ -136,18 +158,28 @@ async fn one(
         first_id: wall.first_id(),
     };
     let of_arm = || ready.name();
+    let mut parting = None;
     tokio::select! {
-        prepared = prepare(&runner, &mut plan, ready.arm.entry.name) => {
-            prepared.with_context(of_arm)?;
+        prepared = prepare(&runner, &mut plan, ready.arm.entry.name, basis) => {
+            parting = prepared.with_context(of_arm)?;
         }
         () = stop.wished() => {}
+    }
+    if let Some(words) = &parting {
+        advise(&format!(
+            "{}: the server makes other tokens of a prompt: {words}",
+            of_arm()
+        ));
     }
     if stop.is_wished() {
         bail!("{}: stopped by the user before its first request", of_arm());
     }
     let folder = format!("{}-{}", wall.stamp(), ready.arm.entry.name);
     let folder = record::create_folder(&config.run.records, &folder)?;
-    let header = header(config, ready.arm, &ready.info, tokenizer, &plan, wall.utc());
+    let tokenizer = basis.tokenizer;
+    let mut header = header(config, ready.arm, &ready.info, tokenizer, &plan, wall.utc());
+    header.chat_template = basis.template.map(|template| template.origin().to_owned());
+    header.prompt_parting = parting;
     runner.run(&plan, &header, &folder).await?;
     let mut run = record::load(&folder)?;
     run.recount = recount(&run, tokenizer);
@@ -155,11 +187,22 @@ async fn one(
     Ok(Measured { folder, run })
 }
 
-/// Everything that comes before the clock.
-async fn prepare(runner: &Runner, plan: &mut Plan, name: &str) -> Result<()> {
+/// Everything that comes before the clock. Gives the place where the server's
+/// tokens of a rendered prompt leave the plan's.
+async fn prepare(
+    runner: &Runner,
+    plan: &mut Plan,
+    name: &str,
+    basis: Basis<'_>,
+) -> Result<Option<String>> {
     let _busy = Show::busy(&format!("{name}: counting prompts, warming up"));
     runner.ask_prompt_tokens(plan).await?;
-    runner.warm_up(plan).await
+    let parting = match basis.template {
+        Some(_) => chat::parting(runner.backend.as_ref(), plan, basis.tokenizer).await,
+        None => None,
+    };
+    runner.warm_up(plan).await?;
+    Ok(parting)
 }
 
 /// Counts the answers' texts with the workload's tokenizer, on all cores. A text

@@ -2,6 +2,7 @@
 //! Nothing is computed here.
 
 mod arms;
+mod chat;
 mod compare;
 mod header;
 mod measure;
