@@ -1,12 +1,16 @@
 //! Who is asked what, in which order. Pure: the same workload and settings
 //! give the same plan, whatever the backend, and its digest says so.
 
+mod parting;
+
 use std::sync::Arc;
 
 use backends::{PromptMode, Request, Sampling};
 use sha2::{Digest, Sha256};
 
 use crate::workload::Prompt;
+
+pub use parting::parting;
 
 /// Tokens that a warm-up request asks for at most: enough to pass every hop,
 /// not enough to keep anybody waiting.

@@ -11,7 +11,7 @@ use backends::{Clock, Entry};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::config::SimConfig;
-use crate::workload::Tokenizer;
+use crate::workload::{ChatTemplate, Tokenizer};
 
 /// Words that the simulated model knows; enough that answers differ.
 const WORDS: usize = 512;
@@ -88,11 +88,14 @@ pub fn byte_codec() -> Arc<dyn Codec> {
 
 /// The codec of a server that has the workload's tokenizer, so that its
 /// prompt counts are the plan's, and its answers count as many tokens as it
-/// generated.
+/// generated. With `template` a user's turn is wrapped in it.
 ///
 /// # Errors
 /// When the vocabulary has no words to answer with.
-pub fn codec_of(tokenizer: Arc<Tokenizer>) -> Result<Arc<dyn Codec>> {
+pub fn codec_of(
+    tokenizer: Arc<Tokenizer>,
+    template: Option<Arc<ChatTemplate>>,
+) -> Result<Arc<dyn Codec>> {
     let words = words(&tokenizer);
     if words.is_empty() {
         bail!(
@@ -105,11 +108,13 @@ pub fn codec_of(tokenizer: Arc<Tokenizer>) -> Result<Arc<dyn Codec>> {
         split: [0xe6, 0xb5, 0x81].map(|byte| byte_id(&tokenizer, byte)),
         words,
         tokenizer,
+        template,
     }))
 }
 
 struct WordCodec {
     tokenizer: Arc<Tokenizer>,
+    template: Option<Arc<ChatTemplate>>,
     words: Vec<u32>,
     split: [Option<u32>; 3],
 }
@@ -118,6 +123,14 @@ impl Codec for WordCodec {
     fn encode(&self, text: &str) -> Vec<u32> {
         // The engine refuses an empty prompt in its protocol's own words.
         self.tokenizer.encode_as_served(text).unwrap_or_default()
+    }
+
+    fn in_template(&self, user_text: &str) -> Option<String> {
+        let template = self.template.as_ref()?;
+        // The client has rendered the same turn already, and would have said so.
+        let rendered = template.render(user_text).ok()?;
+        let text = template.without_begin(&rendered, &self.tokenizer);
+        Some(text.to_owned())
     }
 
     fn decode(&self, ids: &[u32]) -> Vec<u8> {
@@ -176,7 +189,7 @@ mod tests {
     #[test]
     fn an_answer_counts_as_many_tokens_as_were_generated() {
         let tokenizer = Arc::new(Tokenizer::bundled().expect("bundled"));
-        let codec = codec_of(Arc::clone(&tokenizer)).expect("has words");
+        let codec = codec_of(Arc::clone(&tokenizer), None).expect("has words");
         let prompt = codec.encode("Where does the gap come from?");
         let ids: Vec<u32> = (0..700).map(|at| codec.answer(&prompt, at)).collect();
         let text = String::from_utf8(codec.decode(&ids)).expect("words");
@@ -185,7 +198,8 @@ mod tests {
 
     #[test]
     fn a_character_can_be_split() {
-        let codec = codec_of(Arc::new(Tokenizer::bundled().expect("bundled"))).expect("has words");
+        let codec =
+            codec_of(Arc::new(Tokenizer::bundled().expect("bundled")), None).expect("has words");
         let ids = codec.split_character().expect("byte pieces");
         assert_eq!(codec.decode(&ids), "\u{6d41}".as_bytes());
     }

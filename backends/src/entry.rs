@@ -120,9 +120,9 @@ pub struct Entry {
     pub family: &'static str,
     /// What the arm delivers.
     pub answer: Answer,
-    /// Whether `--prompt chat` works: the server (or the arm) wraps the
-    /// prompt in the model's chat template itself.
-    pub chat: bool,
+    /// With `--prompt chat` the server wraps the user's turn in the model's chat
+    /// template itself; the others get the text that the template makes.
+    pub applies_template: bool,
     /// Makes a client. Opens nothing yet.
     pub connect: fn(Target) -> Result<Arc<dyn Backend>, Error>,
     /// Serves the simulated engine over this protocol on a bound listener.
@@ -144,7 +144,7 @@ pub static ALL: &[Entry] = &[
                 postprocessing; one shared channel, text made beside the stream",
         family: "tis",
         answer: Answer::Text,
-        chat: false,
+        applies_template: false,
         connect: triton::connect_tis,
         serve: triton::serve,
     },
@@ -155,7 +155,7 @@ pub static ALL: &[Entry] = &[
                 call, one postprocessing call per message, in turn",
         family: "tis",
         answer: Answer::Text,
-        chat: false,
+        applies_template: false,
         connect: triton::connect_chatbot,
         serve: triton::serve,
     },
@@ -165,7 +165,7 @@ pub static ALL: &[Entry] = &[
         about: "Triton, token ids to the engine model alone; no text",
         family: "tis",
         answer: Answer::TokenIds,
-        chat: false,
+        applies_template: false,
         connect: triton::connect_direct,
         serve: triton::serve,
     },
@@ -175,7 +175,7 @@ pub static ALL: &[Entry] = &[
         about: "Triton, one call to an ensemble that chains the models in the server",
         family: "tis",
         answer: Answer::Text,
-        chat: false,
+        applies_template: false,
         connect: triton::connect_ensemble,
         serve: triton::serve,
     },
@@ -185,7 +185,7 @@ pub static ALL: &[Entry] = &[
         about: "Triton, one call to LMDeploy's python model `lmdeploy_model`",
         family: "tis",
         answer: Answer::Text,
-        chat: false,
+        applies_template: false,
         connect: triton::connect_python,
         serve: triton::serve,
     },
@@ -195,7 +195,7 @@ pub static ALL: &[Entry] = &[
         about: "LMDeploy's api_server: HTTP with server-sent events",
         family: "api_server",
         answer: Answer::Text,
-        chat: true,
+        applies_template: true,
         connect: api_server::connect,
         serve: api_server::serve,
     },

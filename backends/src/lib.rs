@@ -56,6 +56,16 @@ pub trait Backend: Send + Sync {
     /// When the server refuses the prompt.
     async fn prompt_tokens(&self, request: &Request) -> Result<Option<u32>, Error>;
 
+    /// The ids that the server itself makes of a prompt, in chat of the user's
+    /// turn in its own template. Asked before the run, never timed; `None` where
+    /// the server cannot say.
+    ///
+    /// # Errors
+    /// When the server refuses the prompt.
+    async fn prompt_ids(&self, _request: &Request) -> Result<Option<Vec<u32>>, Error> {
+        Ok(None)
+    }
+
     /// Sends one request and tells `sink` of every message that carries
     /// tokens, before anything else is done with it. Returns when the server
     /// has ended the answer. Dropping the future cancels the request. What

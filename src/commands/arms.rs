@@ -9,7 +9,7 @@ use backends::{Backend, Clock, ServerInfo};
 use super::advise;
 use crate::config::{Arm, Config};
 use crate::sim::{self, Embedded};
-use crate::workload::Tokenizer;
+use crate::workload::{ChatTemplate, Tokenizer};
 
 /// An arm whose server has answered.
 pub(super) struct Ready<'a> {
@@ -38,6 +38,7 @@ fn name(arm: &Arm) -> String {
 pub(super) fn embedded(
     config: &Config,
     tokenizer: &Arc<Tokenizer>,
+    template: Option<&Arc<ChatTemplate>>,
     clock: Clock,
 ) -> Result<Vec<Option<Embedded>>> {
     let mut codec = None;
@@ -47,7 +48,10 @@ pub(super) fn embedded(
         }
         let codec = match &codec {
             Some(codec) => Arc::clone(codec),
-            None => Arc::clone(codec.insert(sim::codec_of(Arc::clone(tokenizer))?)),
+            None => Arc::clone(codec.insert(sim::codec_of(
+                Arc::clone(tokenizer),
+                template.map(Arc::clone),
+            )?)),
         };
         Embedded::start(arm.entry, &config.sim, codec, clock, "127.0.0.1:0").map(Some)
     };

@@ -3,9 +3,12 @@
 
 use anyhow::Result;
 
+use super::{advise, chat};
 use crate::config::{DEFAULT_PROMPTS, Data, Source, Work};
 use crate::run::Steps;
-use crate::workload::{self, Dataset, DatasetFormat, Rules, Tokenizer, Watch, Workload};
+use crate::workload::{
+    self, ChatTemplate, Dataset, DatasetFormat, Rules, Tokenizer, Watch, Workload,
+};
 
 /// Loads the tokenizer.
 ///
@@ -37,11 +40,25 @@ impl Asked {
     }
 }
 
-/// Reads the data and chooses the prompts; a terminal sees how far it is.
+/// Reads the data, chooses the prompts, renders them where there is a template,
+/// and warns of what is remarkable; a terminal sees how far it is.
 ///
 /// # Errors
 /// The data cannot be read, or do not give what was asked for.
-pub(super) fn choose(work: &Work, tokenizer: &Tokenizer) -> Result<Asked> {
+pub(super) fn choose(
+    work: &Work,
+    tokenizer: &Tokenizer,
+    template: Option<&ChatTemplate>,
+) -> Result<Asked> {
+    let mut asked = chosen(work, tokenizer)?;
+    if let Some(template) = template {
+        chat::apply(&mut asked.workload, template, tokenizer)?;
+    }
+    asked.workload.notes.iter().for_each(|note| advise(note));
+    Ok(asked)
+}
+
+fn chosen(work: &Work, tokenizer: &Tokenizer) -> Result<Asked> {
     let steps = Steps::start();
     let rules = &work.rules;
     let dataset = match &work.data {

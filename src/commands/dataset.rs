@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::asked::{self, Asked};
-use super::{Exit, advise, show, tell};
+use super::{Exit, chat, show, tell};
 use crate::cli::DatasetArgs;
 use crate::config::Work;
 use crate::plan;
@@ -22,8 +22,8 @@ use crate::workload::{self, FilterCounts, Prompt, Tokenizer, Workload};
 pub(super) fn dataset(args: &DatasetArgs) -> Result<Exit> {
     let work = Work::of_dataset(&args.data, &args.ask)?;
     let tokenizer = asked::tokenizer(&work.data)?;
-    let asked = asked::choose(&work, &tokenizer)?;
-    asked.workload.notes.iter().for_each(|note| advise(note));
+    let template = chat::template(&work, Some("the digest"))?;
+    let asked = asked::choose(&work, &tokenizer, template.as_deref())?;
     let shown = page(&page_of(&work, &tokenizer, &asked));
     let prompts = &asked.workload.prompts;
     match args.export.as_deref() {

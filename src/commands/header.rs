@@ -34,6 +34,8 @@ pub(super) fn header(
         model: info.model.clone(),
         simulated: info.simulated,
         prompt_mode: work.prompt_mode.name().to_owned(),
+        chat_template: None,
+        prompt_parting: None,
         stream: work.stream,
         seed: work.rules.seed,
         concurrency: plan.concurrency,

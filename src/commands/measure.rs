@@ -9,14 +9,14 @@ use backends::Clock;
 
 use super::arms::{self, Ready};
 use super::header::header;
-use super::{advise, asked};
+use super::{advise, asked, chat};
 use crate::config::Config;
 use crate::plan::{self, Plan, Settings};
 use crate::record::{self, Record, Recount, Run};
 use crate::report;
 use crate::run::{CLIENT_THREAD, Limits, Runner, Show, Stop, Wall};
 use crate::sim::Embedded;
-use crate::workload::Tokenizer;
+use crate::workload::{ChatTemplate, Tokenizer};
 
 /// A finished run and where its records are.
 pub(super) struct Measured {
@@ -41,8 +41,11 @@ pub(super) fn measure(config: &Config) -> Result<Outcome> {
     report::csv::check(&config.run.csv)?;
     record::check_parent(&config.run.records)?;
     let tokenizer = Arc::new(asked::tokenizer(&config.work.data)?);
+    let needing = config.arms.iter().find(|arm| !arm.entry.applies_template);
+    let needing = needing.map(|arm| arm.entry.name);
+    let template = chat::template(&config.work, needing)?;
     let clock = Clock::start();
-    let servers = arms::embedded(config, &tokenizer, clock)?;
+    let servers = arms::embedded(config, &tokenizer, template.as_ref(), clock)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.run.client_threads)
         .thread_name(CLIENT_THREAD)
@@ -50,9 +53,13 @@ pub(super) fn measure(config: &Config) -> Result<Outcome> {
         .build()
         .context("cannot start the client's threads")?;
     let stop = Stop::default();
+    let basis = Basis {
+        tokenizer: &tokenizer,
+        template: template.as_deref(),
+    };
     let outcome = runtime.block_on(async {
         tokio::select! {
-            outcome = all(config, servers, &tokenizer, clock, &stop) => outcome,
+            outcome = all(config, servers, basis, clock, &stop) => outcome,
             () = stop.quit() => bail!(
                 "quit by the user; what had finished is in {}, see `pairbench report`",
                 config.run.records.display()
@@ -63,10 +70,18 @@ pub(super) fn measure(config: &Config) -> Result<Outcome> {
     outcome
 }
 
+/// What makes tokens of conversations.
+#[derive(Clone, Copy)]
+struct Basis<'a> {
+    tokenizer: &'a Tokenizer,
+    /// The chat template, where prompts are rendered.
+    template: Option<&'a ChatTemplate>,
+}
+
 async fn all(
     config: &Config,
     servers: Vec<Option<Embedded>>,
-    tokenizer: &Tokenizer,
+    basis: Basis<'_>,
     clock: Clock,
     stop: &Stop,
 ) -> Result<Outcome> {
@@ -74,13 +89,13 @@ async fn all(
     for (arm, server) in config.arms.iter().zip(servers) {
         ready.push(arms::probe(arm, server, config.run.concurrency).await?);
     }
-    let (plan, style) = make_plan(config, tokenizer)?;
+    let (plan, style) = make_plan(config, basis)?;
     // Up to here Ctrl-C simply ends the process: there is nothing to be kept.
     stop.listen();
     let mut measured = Vec::new();
     let mut trouble = None;
     for arm in ready {
-        match one(config, arm, plan.clone(), &style, tokenizer, clock, stop).await {
+        match one(config, arm, plan.clone(), &style, basis, clock, stop).await {
             Ok(run) => measured.push(run),
             Err(error) if measured.is_empty() => return Err(error),
             Err(error) => trouble = Some(error),
@@ -93,10 +108,9 @@ async fn all(
 }
 
 /// The plan, and the rule by which its prompts were chosen.
-fn make_plan(config: &Config, tokenizer: &Tokenizer) -> Result<(Plan, String)> {
+fn make_plan(config: &Config, basis: Basis<'_>) -> Result<(Plan, String)> {
     let work = &config.work;
-    let asked = asked::choose(work, tokenizer)?;
-    asked.workload.notes.iter().for_each(|note| advise(note));
+    let asked = asked::choose(work, basis.tokenizer, basis.template)?;
     let settings = Settings {
         sampling: work.sampling,
         prompt_mode: work.prompt_mode,
@@ -112,7 +126,7 @@ async fn one(
     ready: Ready<'_>,
     mut plan: Plan,
     style: &str,
-    tokenizer: &Tokenizer,
+    basis: Basis<'_>,
     clock: Clock,
     stop: &Stop,
 ) -> Result<Measured> {
@@ -128,18 +142,26 @@ async fn one(
         first_id: wall.first_id(),
     };
     let of_arm = || ready.name();
+    let mut parting = None;
     tokio::select! {
-        prepared = prepare(&runner, &mut plan, ready.arm.entry.name) => {
-            prepared.with_context(of_arm)?;
+        prepared = prepare(&runner, &mut plan, ready.arm.entry.name, basis) => {
+            parting = prepared.with_context(of_arm)?;
         }
         () = stop.wished() => {}
+    }
+    if let Some(words) = &parting {
+        advise(&format!(
+            "{}: the server makes other tokens of a prompt: {words}",
+            of_arm()
+        ));
     }
     if stop.is_wished() {
         bail!("{}: stopped by the user before its first request", of_arm());
     }
     let folder = format!("{}-{}", wall.stamp(), ready.arm.entry.name);
     let folder = record::create_folder(&config.run.records, &folder)?;
-    let header = header(
+    let tokenizer = basis.tokenizer;
+    let mut header = header(
         config,
         ready.arm,
         &ready.info,
@@ -148,6 +170,8 @@ async fn one(
         style,
         wall.utc(),
     );
+    header.chat_template = basis.template.map(|template| template.origin().to_owned());
+    header.prompt_parting = parting;
     runner.run(&plan, &header, &folder).await?;
     let mut run = record::load(&folder)?;
     run.recount = recount(&run, tokenizer);
@@ -155,11 +179,22 @@ async fn one(
     Ok(Measured { folder, run })
 }
 
-/// Everything that comes before the clock.
-async fn prepare(runner: &Runner, plan: &mut Plan, name: &str) -> Result<()> {
+/// Everything that comes before the clock. Gives the place where the server's
+/// tokens of a rendered prompt leave the plan's.
+async fn prepare(
+    runner: &Runner,
+    plan: &mut Plan,
+    name: &str,
+    basis: Basis<'_>,
+) -> Result<Option<String>> {
     let _busy = Show::busy(&format!("{name}: counting prompts, warming up"));
     runner.ask_prompt_tokens(plan).await?;
-    runner.warm_up(plan).await
+    let parting = match basis.template {
+        Some(_) => chat::parting(runner.backend.as_ref(), plan, basis.tokenizer).await,
+        None => None,
+    };
+    runner.warm_up(plan).await?;
+    Ok(parting)
 }
 
 /// Counts the answers' texts with the workload's tokenizer, on all cores. A text

@@ -3,6 +3,7 @@
 
 mod arms;
 mod asked;
+mod chat;
 mod compare;
 mod dataset;
 mod header;

@@ -8,9 +8,9 @@ use backends::Clock;
 use super::{Exit, show};
 use crate::cli::ServeArgs;
 use crate::config::{SimConfig, find};
-use crate::run::Stop;
+use crate::run::{Stop, Wall};
 use crate::sim::{self, Embedded};
-use crate::workload::Tokenizer;
+use crate::workload::{ChatTemplate, Tokenizer};
 
 /// Serves until told to stop.
 ///
@@ -20,7 +20,10 @@ pub(super) fn serve(args: &ServeArgs) -> Result<Exit> {
     let entry = find(&args.backend)?;
     let config = SimConfig::of(&args.sim)?;
     let codec = match &args.tokenizer {
-        Some(path) => sim::codec_of(Arc::new(Tokenizer::load(path)?))?,
+        Some(path) => {
+            let template = ChatTemplate::load(path, Some(&Wall::now().utc()))?;
+            sim::codec_of(Arc::new(Tokenizer::load(path)?), template.map(Arc::new))?
+        }
         None => sim::byte_codec(),
     };
     let server = Embedded::start(entry, &config, codec, Clock::start(), &args.listen)?;

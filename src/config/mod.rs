@@ -12,7 +12,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use backends::{Entry, PromptMode, Sampling, Target};
 
 use crate::cli::{CompareArgs, DemoArgs, ProfileArgs, RunArgs};
@@ -251,13 +251,6 @@ fn arm(
         "--backend {}: the address is empty; give HOST:PORT or sim",
         entry.name
     );
-    if work.prompt_mode == PromptMode::Chat && !entry.chat {
-        bail!(
-            "--prompt chat: backend {} sends raw text only, so the other arms would get another \
-             prompt; use --prompt raw, which sends the same text on every arm",
-            entry.name
-        );
-    }
     Ok(Arm {
         entry,
         address: address.to_owned(),

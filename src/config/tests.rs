@@ -59,7 +59,6 @@ fn what_makes_no_sense_is_named() {
         (format!("{base} --token-timeout 0"), "--token-timeout"),
         (format!("{base} --connect-timeout NaN"), "--connect-timeout"),
         (format!("{base} --sampling random"), "random"),
-        (format!("{base} --prompt chat"), "--prompt chat"),
         (
             "profile --backend nope a:1 tok data".to_owned(),
             "tis-ensemble",

@@ -44,6 +44,14 @@ pub struct RunHeader {
     pub simulated: bool,
     /// `raw` or `chat`.
     pub prompt_mode: String,
+    /// Where the chat template was found that made the prompts; absent where
+    /// they were sent as they are.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub chat_template: Option<String>,
+    /// The first place where the server's own tokens of a prompt leave the
+    /// plan's, in words; absent where there is none or it was not asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub prompt_parting: Option<String>,
     /// Whether answers came in pieces.
     pub stream: bool,
     /// Seed of the sampling.

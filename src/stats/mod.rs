@@ -8,6 +8,7 @@ mod distribution;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod metric;
+mod prompts;
 mod summary;
 #[cfg(test)]
 mod summary_properties;

@@ -2,9 +2,9 @@
 //! measured", as far as one run can know them; rule 0 is the run's own end.
 //! Every objection carries its numbers and a cure.
 
+use super::prompts::prompt_tokens;
 use super::summary::Summary;
-use super::tokens::ServerPrompts;
-use super::words::{counted, grouped, grouped_decimal, one_line, percent_off};
+use super::words::{counted, grouped, grouped_decimal, one_line};
 use crate::record::Run;
 
 /// Longest error text that a verdict quotes, in characters.
@@ -131,78 +131,6 @@ fn end(run: &Run, summary: &Summary) -> Option<Reason> {
             ))
         }
         Some(_) => None,
-    }
-}
-
-/// Rule 1: the server counts the prompts as the plan does.
-fn prompt_tokens(run: &Run, summary: &Summary) -> Option<Reason> {
-    if run.header.prompt_mode == "chat" {
-        // The plan counts the text alone and the server adds its template: only
-        // the arms' counts can be held against each other.
-        return None;
-    }
-    let counts = summary.tokens.server_prompts?;
-    // One token more per prompt, or not: both are the planned work where the
-    // tokenizer adds a begin-of-sequence token.
-    let begins = if run.header.adds_bos {
-        counts.requests
-    } else {
-        0
-    };
-    let expected = counts.server.clamp(counts.planned, counts.planned + begins);
-    if !above_one_percent(counts.server.abs_diff(expected), expected) {
-        return None;
-    }
-    let (usually, cure) = prompt_suspicion(&counts, run.header.adds_bos);
-    Some(reason(
-        1,
-        "prompt_tokens",
-        format!(
-            "the server counted {} prompt tokens, the plan has {}{} ({}; {}): {usually}",
-            grouped(counts.server),
-            grouped(expected),
-            match begins {
-                0 => "",
-                _ if expected == counts.planned => "",
-                _ => " with begin-of-sequence tokens",
-            },
-            percent_off(counts.server, expected),
-            extra_words(&counts),
-        ),
-        cure,
-    ))
-}
-
-fn extra_words(counts: &ServerPrompts) -> String {
-    match (counts.least_extra, counts.most_extra) {
-        (least, most) if least == most => format!("{least:+} in every prompt"),
-        (least, most) => format!("{least:+} to {most:+} a prompt"),
-    }
-}
-
-/// What such a difference usually is, and what to do.
-fn prompt_suspicion(counts: &ServerPrompts, adds_bos: bool) -> (&'static str, &'static str) {
-    const TEMPLATE: &str =
-        "send raw prompts (--prompt raw), and turn off the server's chat template";
-    const TOKENIZER: &str = "give the tokenizer of the model that the server runs as TOKENIZER";
-    match (counts.least_extra, counts.most_extra) {
-        (1, 1) if !adds_bos => (
-            "usually a begin-of-sequence token that the given tokenizer does not add",
-            TOKENIZER,
-        ),
-        (least, most) if least > 0 && most - least <= 2 => (
-            "the same amount on top of every prompt is usually a chat template or a system \
-             prompt that the server adds",
-            TEMPLATE,
-        ),
-        (_, most) if most <= 0 => (
-            "usually another tokenizer, or prompts that the server cuts",
-            TOKENIZER,
-        ),
-        _ => (
-            "an amount that grows with the prompt is usually another tokenizer",
-            TOKENIZER,
-        ),
     }
 }
 

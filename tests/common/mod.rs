@@ -170,9 +170,13 @@ pub struct Server {
 impl Server {
     /// `pairbench serve --backend BACKEND`, with the bundled tokenizer.
     pub fn start(backend: &str, more: &[&str]) -> Self {
-        let tokenizer = tokenizer();
+        Self::start_with(backend, &tokenizer(), more)
+    }
+
+    /// The same with another tokenizer.
+    pub fn start_with(backend: &str, tokenizer: &str, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_pairbench"))
-            .args(["serve", "--backend", backend, "--tokenizer", &tokenizer])
+            .args(["serve", "--backend", backend, "--tokenizer", tokenizer])
             .args(more)
             .stdout(Stdio::piped())
             .spawn()

@@ -107,6 +107,25 @@ impl ApiServer {
         Ok(http.header("x-request-id", HeaderValue::from(request.id)))
     }
 
+    /// What `/v1/encode` makes of the prompt, in chat of the user's turn.
+    async fn encoded(&self, request: &Request) -> Result<wire::Encoded, Error> {
+        let path = "/v1/encode";
+        let chat = request.prompt_mode == PromptMode::Chat;
+        let input = request.turn.as_ref().unwrap_or(&request.prompt);
+        let body = serde_json::json!({ "input": input.as_ref(), "do_preprocess": chat });
+        let body = body.to_string().into_bytes();
+        let answer = self.transport.post_aside(path, body).await?;
+        self.transport.accepted_aside(&answer)?;
+        let body = &answer.body;
+        serde_json::from_slice(body).map_err(|error| {
+            errors::in_body(body).unwrap_or_else(|| {
+                let text = excerpt(&String::from_utf8_lossy(body));
+                let words = format!("{path} did not answer with a length ({error}): {text}");
+                Error::new(ErrorKind::Malformed, words)
+            })
+        })
+    }
+
     /// One answer, from the moment at which the request goes out.
     async fn answered(
         &self,
@@ -181,20 +200,18 @@ impl Backend for ApiServer {
         if told || !family.encode || request.prompt_mode == PromptMode::Chat {
             return Ok(None);
         }
-        let path = "/v1/encode";
-        let body = serde_json::json!({ "input": request.prompt.as_ref() });
-        let body = body.to_string().into_bytes();
-        let answer = self.transport.post_aside(path, body).await?;
-        self.transport.accepted_aside(&answer)?;
-        let body = &answer.body;
-        let encoded: wire::Encoded = serde_json::from_slice(body).map_err(|error| {
-            errors::in_body(body).unwrap_or_else(|| {
-                let text = excerpt(&String::from_utf8_lossy(body));
-                let words = format!("{path} did not answer with a length ({error}): {text}");
-                Error::new(ErrorKind::Malformed, words)
-            })
-        })?;
+        let encoded = self.encoded(request).await?;
         Ok(Some(encoded.length))
+    }
+
+    /// Asks LMDeploy's `/v1/encode`, in chat with `do_preprocess`: from 0.18.0
+    /// (where chat goes through the same `messages2prompt` and `encode`) those
+    /// are the ids that the engine gets.
+    async fn prompt_ids(&self, request: &Request) -> Result<Option<Vec<u32>>, Error> {
+        if !self.known().await?.family.encode {
+            return Ok(None);
+        }
+        Ok(Some(self.encoded(request).await?.input_ids))
     }
 
     async fn generate(&self, request: &Request, sink: &mut Sink) -> Result<Finish, Error> {

@@ -168,8 +168,8 @@ async fn encode(
     }
     let input = ask::input(&body);
     Ok(match input {
-        Ok(text) => {
-            let ids = site.engine.codec().encode(&text);
+        Ok(prompt) => {
+            let ids = reply::ids(&site, prompt);
             let body = json!({"input_ids": ids, "length": ids.len()});
             json_answer(StatusCode::OK, body.to_string())
         }

@@ -190,6 +190,8 @@ pub(super) struct Model {
 #[derive(Debug, Deserialize)]
 pub(super) struct Encoded {
     pub(super) length: u32,
+    #[serde(default)]
+    pub(super) input_ids: Vec<u32>,
 }
 
 #[cfg(test)]

@@ -7,6 +7,12 @@ pub trait Codec: Send + Sync {
     /// begin-of-sequence token where the tokenizer adds one.
     fn encode(&self, text: &str) -> Vec<u32>;
 
+    /// What the model's own chat template makes of a user's turn; `None` where
+    /// there is no template, and a server has to take one of its own.
+    fn in_template(&self, _user_text: &str) -> Option<String> {
+        None
+    }
+
     /// The bytes that the ids stand for. Not text: a character may be split
     /// over ids.
     fn decode(&self, ids: &[u32]) -> Vec<u8>;

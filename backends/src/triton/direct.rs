@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::client::Client;
 use super::repository;
-use super::texts::count_prompt;
+use super::texts::{self, count_prompt};
 use super::turbomind::{Progress, Turbomind, length_of};
 use crate::{
     Backend, Ending, Error, Finish, Hop, Request, ServerCounters, ServerInfo, Sink, Target,
@@ -44,6 +44,10 @@ impl Backend for Direct {
 
     async fn prompt_tokens(&self, request: &Request) -> Result<Option<u32>, Error> {
         count_prompt(&self.client, request.id, &request.prompt).await
+    }
+
+    async fn prompt_ids(&self, request: &Request) -> Result<Option<Vec<u32>>, Error> {
+        texts::prompt_ids(&self.client, request.id, &request.prompt).await
     }
 
     async fn generate(&self, request: &Request, sink: &mut Sink) -> Result<Finish, Error> {

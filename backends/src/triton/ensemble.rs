@@ -13,7 +13,7 @@ use super::client::Client;
 use super::dialect::Wire;
 use super::proto::ModelConfig;
 use super::repository::{self, Inventory, config_of, integer_parameter, missing, running_limit};
-use super::texts::{count_prompt, eos_id};
+use super::texts::{self, count_prompt, eos_id};
 use crate::{Backend, Error, Finish, Request, ServerCounters, ServerInfo, Sink, Target};
 
 /// An ensemble, found by its platform or by the name that was given.
@@ -98,6 +98,10 @@ impl Backend for Ensemble {
 
     async fn prompt_tokens(&self, request: &Request) -> Result<Option<u32>, Error> {
         count_prompt(&self.client, request.id, &request.prompt).await
+    }
+
+    async fn prompt_ids(&self, request: &Request) -> Result<Option<Vec<u32>>, Error> {
+        texts::prompt_ids(&self.client, request.id, &request.prompt).await
     }
 
     async fn generate(&self, request: &Request, sink: &mut Sink) -> Result<Finish, Error> {

@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 use super::client::Client;
 use super::dialect::Wire;
 use super::repository::{self, LMDEPLOY_MODEL, config_of, integer_parameter};
-use super::texts::{count_prompt, eos_id};
+use super::texts::{self, count_prompt, eos_id};
 use crate::{Backend, Error, Finish, Request, ServerCounters, ServerInfo, Sink, Target};
 
 /// The python model.
@@ -63,6 +63,10 @@ impl Backend for Python {
 
     async fn prompt_tokens(&self, request: &Request) -> Result<Option<u32>, Error> {
         count_prompt(&self.client, request.id, &request.prompt).await
+    }
+
+    async fn prompt_ids(&self, request: &Request) -> Result<Option<Vec<u32>>, Error> {
+        texts::prompt_ids(&self.client, request.id, &request.prompt).await
     }
 
     async fn generate(&self, request: &Request, sink: &mut Sink) -> Result<Finish, Error> {

@@ -111,12 +111,26 @@ pub(super) async fn count_prompt(
     id: u64,
     text: &str,
 ) -> Result<Option<u32>, Error> {
+    let ids = prompt_ids(client, id, text).await?;
+    Ok(ids.and_then(|ids| u32::try_from(ids.len()).ok()))
+}
+
+/// The ids that the server makes of a prompt, not timed; `None` where it has no
+/// preprocessing.
+///
+/// # Errors
+/// The server's refusal of the prompt.
+pub(super) async fn prompt_ids(
+    client: &Client,
+    id: u64,
+    text: &str,
+) -> Result<Option<Vec<u32>>, Error> {
     let call = async {
         let stub = client.shared().await?;
         preprocess(client, stub, id, text).await
     };
     match client.untimed("with its prompt's tokens", call).await {
-        Ok(ids) => Ok(u32::try_from(ids.len()).ok()),
+        Ok(ids) => Ok(Some(ids)),
         Err(error) if error.kind == ErrorKind::Model => Ok(None),
         Err(error) => Err(error),
     }

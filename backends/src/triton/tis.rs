@@ -49,6 +49,10 @@ impl Backend for Tis {
         Ok(None)
     }
 
+    async fn prompt_ids(&self, request: &Request) -> Result<Option<Vec<u32>>, Error> {
+        texts::prompt_ids(&self.client, request.id, &request.prompt).await
+    }
+
     async fn generate(&self, request: &Request, sink: &mut Sink) -> Result<Finish, Error> {
         let facts = self.engine.facts(&self.client).await?;
         let stub = self.client.shared().await?;

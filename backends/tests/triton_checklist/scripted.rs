@@ -180,6 +180,7 @@ pub(crate) fn request(id: u64, output_tokens: u32) -> Ask {
         id,
         slot: 0,
         prompt: "hi".into(),
+        turn: None,
         token_ids: ByteCodec.encode("hi").into(),
         server_prompt_tokens: None,
         output_tokens,

@@ -10,7 +10,7 @@ use anyhow::anyhow;
 use jiff::civil::DateTime;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, ValueKind};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, Value};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
 /// Name of the one template.
@@ -31,7 +31,10 @@ pub(super) fn environment(
     let mut jinja = Environment::new();
     jinja.set_auto_escape_callback(|_| AutoEscape::None);
     jinja.set_fuel(Some(FUEL));
-    jinja.set_unknown_method_callback(unknown_method_callback);
+    jinja.set_unknown_method_callback(method);
+    jinja.add_filter("trim", |text: Cow<'_, str>, set: Option<Cow<'_, str>>| {
+        stripped(&text, [true, true], set.as_deref()).to_owned()
+    });
     jinja.add_filter("tojson", to_json);
     jinja.add_function("raise_exception", |words: Cow<'_, str>| {
         Err::<Value, _>(Error::new(
@@ -49,6 +52,38 @@ pub(super) fn environment(
     jinja.set_syntax(syntax.trim_blocks(true).lstrip_blocks(true).build()?);
     jinja.add_template_owned(NAME, without_generation_marks(text))?;
     Ok(jinja)
+}
+
+/// Python's methods. Those that strip white space are ours: Python counts U+001C
+/// to U+001F as such (`str.isspace`), Rust does not.
+fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
+    let sides = match name {
+        "strip" => [true, true],
+        "lstrip" => [true, false],
+        "rstrip" => [false, true],
+        _ => return unknown_method_callback(state, value, name, args),
+    };
+    match (value.as_str(), args) {
+        (Some(text), []) => Ok(stripped(text, sides, None).into()),
+        _ => unknown_method_callback(state, value, name, args),
+    }
+}
+
+fn stripped<'a>(text: &'a str, [start, end]: [bool; 2], set: Option<&str>) -> &'a str {
+    let goes = |letter: char| match set {
+        Some(set) => set.contains(letter),
+        None => letter.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&letter),
+    };
+    let text = if start {
+        text.trim_start_matches(goes)
+    } else {
+        text
+    };
+    if end {
+        text.trim_end_matches(goes)
+    } else {
+        text
+    }
 }
 
 /// `{% generation %}` marks what a model is trained on; it prints nothing.

@@ -121,7 +121,7 @@ impl ChatTemplate {
             let list: Vec<Value> = more.iter().map(|token| token.as_str().into()).collect();
             ("additional_special_tokens", Value::from(list))
         });
-        fixed.into_iter().chain(named).chain(more).collect()
+        Value::from_pairs(fixed.into_iter().chain(named).chain(more))
     }
 
     /// `rendered` without the begin-of-sequence text that it starts with, where

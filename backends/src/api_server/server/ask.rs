@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::shape::{Dialect, Endpoint};
+use crate::engine::Codec;
 
 /// A request that makes sense.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Ask {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Prompt {
     Text(String),
+    /// One turn of a user, for the chat template.
+    Turn(String),
     Ids(Vec<u32>),
 }
 
@@ -42,9 +45,14 @@ pub(super) enum Fault {
     Model(String),
 }
 
-/// The text of a `/v1/encode` request.
-pub(super) fn input(body: &[u8]) -> Result<String, Fault> {
-    text(&parse(body)?, "input")
+/// The text of a `/v1/encode` request: with `do_preprocess` a user's turn.
+pub(super) fn input(body: &[u8]) -> Result<Prompt, Fault> {
+    let value = parse(body)?;
+    let text = text(&value, "input")?;
+    Ok(match value["do_preprocess"].as_bool() {
+        Some(true) => Prompt::Turn(text),
+        _ => Prompt::Text(text),
+    })
 }
 
 /// Reads a request for tokens.
@@ -203,6 +211,12 @@ fn turns_of(dialect: Dialect, turns: &[Value]) -> Result<Prompt, Fault> {
         let words = "messages must not be empty unless input_ids is set.";
         return Err(Fault::Range(words.to_owned()));
     }
+    if let [turn] = turns
+        && turn["role"] == "user"
+        && let Some(content) = turn["content"].as_str()
+    {
+        return Ok(Prompt::Turn(content.to_owned()));
+    }
     let mut text = String::new();
     for turn in turns {
         let field = |name: &str| turn.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -220,6 +234,16 @@ fn push_turn(text: &mut String, role: &str, content: &str) {
     text.push_str(&format!("<|im_start|>{role}\n{content}\n<|im_end|>\n"));
 }
 
+/// A user's turn in the model's own template, or in the small one.
+pub(super) fn in_template(codec: &dyn Codec, user_text: &str) -> String {
+    codec.in_template(user_text).unwrap_or_else(|| {
+        let mut text = String::new();
+        push_turn(&mut text, "user", user_text);
+        text.push_str(ASSISTANT);
+        text
+    })
+}
+
 impl Ask {
     /// Makes a user's turn of a raw text. A chat is one already, and ids are
     /// nobody's to change.
@@ -227,10 +251,7 @@ impl Ask {
         if let (Endpoint::Completions | Endpoint::Generate, Prompt::Text(raw)) =
             (self.endpoint, &self.prompt)
         {
-            let mut text = String::new();
-            push_turn(&mut text, "user", raw);
-            text.push_str(ASSISTANT);
-            self.prompt = Prompt::Text(text);
+            self.prompt = Prompt::Turn(raw.clone());
         }
     }
 }
@@ -239,6 +260,7 @@ impl Ask {
 mod tests {
     use super::{Fault, Prompt, read};
     use crate::api_server::server::shape::{Dialect, Endpoint};
+    use crate::engine::ByteCodec;
 
     #[test]
     fn limits_have_the_versions_names_and_defaults() {
@@ -283,11 +305,12 @@ mod tests {
             read(dialect, Endpoint::Chat, "m", body.as_bytes()).map(|ask| ask.prompt)
         };
         let turn = r#"[{"role":"user","content":"hi @@after=3"}]"#;
-        let wrapped = "<|im_start|>user\nhi @@after=3\n<|im_end|>\n<|im_start|>assistant\n";
         assert_eq!(
             chat(Dialect::New, turn),
-            Ok(Prompt::Text(wrapped.to_owned()))
+            Ok(Prompt::Turn("hi @@after=3".to_owned()))
         );
+        let wrapped = "<|im_start|>user\nhi @@after=3\n<|im_end|>\n<|im_start|>assistant\n";
+        assert_eq!(super::in_template(&ByteCodec, "hi @@after=3"), wrapped);
         assert_eq!(
             chat(Dialect::Old, r#""raw""#),
             Ok(Prompt::Text("raw".to_owned()))

@@ -9,20 +9,27 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::ask::{Ask, Prompt};
+use super::ask::{Ask, Prompt, in_template};
 use super::held::Held;
 use super::shape::{Dialect, Shape};
 use super::{Answered, Site, json_answer, plain_answer};
 use crate::Ending;
 use crate::engine::{Engine, Job, Refusal, Step, Steps};
 
+/// The ids that the engine gets.
+pub(super) fn ids(site: &Site, prompt: Prompt) -> Vec<u32> {
+    let codec = site.engine.codec();
+    match prompt {
+        Prompt::Text(text) => codec.encode(&text),
+        Prompt::Turn(turn) => codec.encode(&in_template(codec, &turn)),
+        Prompt::Ids(ids) => ids,
+    }
+}
+
 /// Answers a request that made sense. `name` is the client's `x-request-id`,
 /// `number` counts the requests from 1.
 pub(super) async fn reply(site: &Site, ask: Ask, name: &str, number: u64) -> Answered {
-    let prompt = match ask.prompt {
-        Prompt::Text(text) => site.engine.codec().encode(&text),
-        Prompt::Ids(ids) => ids,
-    };
+    let prompt = ids(site, ask.prompt);
     let shape = Shape::new(
         site.dialect,
         ask.endpoint,
