@@ -6,6 +6,7 @@
 //! with a prompt and an answer becomes a pair, in file order.
 
 mod loose;
+mod messages;
 mod record;
 mod source;
 mod stream;

@@ -64,6 +64,3 @@ impl NumpyRandom {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -28,7 +28,7 @@ impl PythonRandom {
     }
 
     /// `random.getrandbits(bits)`, for up to 64 bits.
-    fn bits(&mut self, bits: u32) -> u64 {
+    pub fn bits(&mut self, bits: u32) -> u64 {
         let word = |twister: &mut Mt, bits: u32| u64::from(twister.next_u32() >> (32 - bits));
         match bits {
             0 => 0,
@@ -212,7 +212,7 @@ mod tests {
                 ],
                 3_831_882_064,
             ),
-            ((1 << 63) + 5, 1, &[0], 736_485_321),
+            ((1_i128 << 63) + 5, 1, &[0], 736_485_321),
             (9, 10, &[], 1_988_601_454),
         ] {
             let mut random = PythonRandom::from_seed(seed);

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::DatasetFormat;
 use super::loose::{Loose, Seen, Shape};
+use super::messages::{Messages, MessagesShape};
 
 /// What a record gives: its format, and a pair if it has one.
 #[derive(Debug)]
@@ -160,7 +161,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn wanted_or<T>(seen: Seen<T>, complaint: impl Fn(&str) -> String) -> Result<T, String> {
+pub(super) fn wanted_or<T>(seen: Seen<T>, complaint: impl Fn(&str) -> String) -> Result<T, String> {
     match seen {
         Seen::Wanted(value) => Ok(value),
         Seen::Other(kind) => Err(complaint(kind)),
@@ -180,7 +181,7 @@ fn tokens(number: &RawValue, what: &str) -> Result<u32, String> {
     }
 }
 
-fn short(text: &str) -> Cow<'_, str> {
+pub(super) fn short(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(40) {
         Some((end, _)) => format!("{}...", &text[..end]).into(),
         None => text.into(),
@@ -189,7 +190,7 @@ fn short(text: &str) -> Cow<'_, str> {
 
 /// Takes a string as it stands, if it is one and all of it can be read: half of a
 /// UTF-16 pair is no character.
-fn string<'a>(value: &'a RawValue, what: &str) -> Result<Text<'a>, String> {
+pub(super) fn string<'a>(value: &'a RawValue, what: &str) -> Result<Text<'a>, String> {
     let text = value.get();
     let kind = match text.as_bytes() {
         [b'"', ..] => {
@@ -292,139 +293,6 @@ impl<'de> Shape<'de> for TurnShape {
     }
 }
 
-/// The first user message and the assistant's next one.
-#[derive(Default)]
-struct Messages<'a> {
-    prompt: Option<(u32, Option<&'a RawValue>)>,
-    answer: Option<(u32, Option<&'a RawValue>)>,
-}
-
-impl<'a> Messages<'a> {
-    fn into_pair(self) -> Result<Option<FoundPair<'a>>, String> {
-        let Some((number, prompt)) = self.prompt else {
-            return Ok(None);
-        };
-        let answer = match self.answer {
-            // An answer that only calls a tool has no text to be counted.
-            None | Some((_, None)) => FoundAnswer::Unknown,
-            Some((_, Some(null))) if null.get() == "null" => FoundAnswer::Unknown,
-            Some((number, Some(content))) => FoundAnswer::Text(content_text(content, number)?),
-        };
-        let Some(prompt) = prompt else {
-            return Err(format!("message {number} has no `content`"));
-        };
-        Ok(Some(FoundPair {
-            prompt: content_text(prompt, number)?,
-            answer,
-            stated_tokens: None,
-        }))
-    }
-}
-
-#[derive(Deserialize)]
-struct Part<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-    text: Option<String>,
-}
-
-/// A content as a JSON string: it is one, or a list of parts of text, joined.
-fn content_text(content: &RawValue, number: u32) -> Result<Text<'_>, String> {
-    let what = format!("the `content` of message {number}");
-    if !content.get().starts_with('[') {
-        return string(content, &what);
-    }
-    let parts: Vec<Part<'_>> = serde_json::from_str(content.get())
-        .map_err(|error| format!("{what} is not a list of parts {{\"type\": ..}}: {error}"))?;
-    let mut joined = String::new();
-    for part in parts {
-        match (&*part.kind, part.text) {
-            ("text", Some(text)) => joined.push_str(&text),
-            ("text", None) => return Err(format!("{what} has a part without `text`")),
-            (kind, _) => {
-                return Err(format!(
-                    "{what} has a part of type `{}`; only text is benchmarked, so leave such \
-                     records out",
-                    short(kind)
-                ));
-            }
-        }
-    }
-    let written = serde_json::to_string(&joined).map_err(|error| format!("{what}: {error}"))?;
-    Ok(Cow::Owned(written))
-}
-
-struct MessagesShape;
-
-impl<'de> Shape<'de> for MessagesShape {
-    type Value = Messages<'de>;
-
-    fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<Seen<Messages<'de>>, A::Error> {
-        let mut messages = Messages::default();
-        let mut number = 0;
-        while messages.answer.is_none() {
-            let Some(message) = list.next_element_seed(Loose::new(MessageShape))? else {
-                return Ok(Seen::Wanted(messages));
-            };
-            let message = wanted_or(message, |kind| {
-                format!("message {number} is {kind}, not an object")
-            })
-            .map_err(Error::custom)?;
-            match message.role.as_deref() {
-                None => return Err(Error::custom(format!("message {number} has no `role`"))),
-                Some("user") if messages.prompt.is_none() => {
-                    messages.prompt = Some((number, message.content));
-                }
-                Some("assistant") if messages.prompt.is_some() => {
-                    messages.answer = Some((number, message.content));
-                }
-                Some(_) => {}
-            }
-            number += 1;
-        }
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Seen::Wanted(messages))
-    }
-}
-
-#[derive(Default)]
-struct Message<'a> {
-    role: Option<String>,
-    content: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(field_identifier, rename_all = "lowercase")]
-enum MessageKey {
-    Role,
-    Content,
-    #[serde(other)]
-    Other,
-}
-
-struct MessageShape;
-
-impl<'de> Shape<'de> for MessageShape {
-    type Value = Message<'de>;
-
-    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<Seen<Message<'de>>, A::Error> {
-        let mut message = Message::default();
-        while let Some(key) = object.next_key()? {
-            match key {
-                MessageKey::Role => {
-                    let role: &RawValue = object.next_value()?;
-                    message.role = serde_json::from_str(role.get()).ok();
-                }
-                MessageKey::Content => message.content = Some(object.next_value()?),
-                MessageKey::Other => {
-                    object.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(Seen::Wanted(message))
-    }
-}
-
 /// Reads one JSON value at the beginning of `bytes`; gives what it says and where
 /// it ends.
 pub(super) fn read(
@@ -441,9 +309,7 @@ pub(super) fn read(
     let seen = Loose::new(RecordShape { format })
         .deserialize(&mut json)
         .map_err(RecordError::Json)?;
-    let mut rest = json.into_iter::<IgnoredAny>();
-    let end = rest.byte_offset();
-    let _ = &mut rest;
+    let end = json.into_iter::<IgnoredAny>().byte_offset();
     match seen {
         Seen::Wanted(found) => Ok((found, end)),
         Seen::Other(kind) => Err(RecordError::Shape(format!(
