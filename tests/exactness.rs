@@ -44,7 +44,9 @@ fn read_texts(path: &Path) -> Vec<String> {
 
 /// Ids of each text: how many, then the ids.
 fn read_ids(path: &Path) -> Vec<Vec<u32>> {
-    let mut words = u32s(&fs::read(path).unwrap()).collect::<Vec<_>>().into_iter();
+    let mut words = u32s(&fs::read(path).unwrap())
+        .collect::<Vec<_>>()
+        .into_iter();
     let mut all = Vec::new();
     while let Some(count) = words.next() {
         all.push(words.by_ref().take(count as usize).collect());
