@@ -21,7 +21,7 @@ use anyhow::{Context, Result};
 pub use bundled::bundled_conversations;
 pub use dataset::{Dataset, Pair, read_sharegpt, read_sharegpt_slice};
 pub use sampling::{FilterCounts, SamplingStyle};
-pub use tokenizer::Tokenizer;
+pub use tokenizer::{Family, Tokenizer};
 
 /// One prompt, with everything that a backend may need to send it.
 #[derive(Debug, Clone, PartialEq, Eq)]

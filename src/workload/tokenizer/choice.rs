@@ -21,15 +21,22 @@ pub(super) enum Choice {
     /// A SentencePiece file with Hugging Face settings beside it, and no
     /// `tokenizer.json`: special tokens are taken out of the text first.
     SentencePieceWithSettings { file: PathBuf, folder: PathBuf },
+    /// Lines of base64 and a rank; `folder` is where its family may be told.
+    Ranks { file: PathBuf, folder: PathBuf },
+    /// A `tekken.json`.
+    Tekken { file: PathBuf },
+    /// A folder with `vocab.json` and `merges.txt`.
+    VocabAndMerges { folder: PathBuf },
 }
 
-const WHAT_WORKS: &str = "what works today: a Hugging Face `tokenizer.json`, or a SentencePiece \
-    BPE `tokenizer.model`";
+const WHAT_WORKS: &str = "what is read: a Hugging Face `tokenizer.json`, a SentencePiece BPE \
+    `tokenizer.model`, tiktoken ranks (`*.tiktoken`, Llama 3's and GLM-4's `tokenizer.model`), \
+    `vocab.json` with `merges.txt`, and Mistral's `tekken.json`";
 
 /// Follows LMDeploy's rule from a folder, or from a file in it.
 ///
 /// # Errors
-/// Nothing is there, or only tokenizers of a kind that is not read yet.
+/// Nothing is there, or no tokenizer of a kind that is read.
 pub(super) fn choose(path: &Path) -> Result<Choice> {
     let metadata = fs::metadata(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => anyhow!(
@@ -47,17 +54,31 @@ pub(super) fn choose(path: &Path) -> Result<Choice> {
     if name.ends_with(".model") {
         return choose_by_model_file(path.to_owned(), folder);
     }
-    refuse_by_name(&name)?;
+    let file = path.to_owned();
+    if is_tekken(&name) {
+        return Ok(Choice::Tekken { file });
+    }
+    if matches!(&*name, "vocab.json" | "merges.txt") {
+        let other = if name == "vocab.json" {
+            "merges.txt"
+        } else {
+            "vocab.json"
+        };
+        ensure!(
+            folder.join(other).is_file(),
+            "half of a tokenizer: `{other}` has to lie beside it; {WHAT_WORKS}"
+        );
+        return Ok(Choice::VocabAndMerges { folder });
+    }
     match first_bytes(path)?.as_slice() {
-        [0x0A, ..] => Ok(Choice::SentencePiece {
-            file: path.to_owned(),
-        }),
         [] => bail!("the file is empty"),
-        bytes if bytes.trim_ascii_start().starts_with(b"{") => Ok(Choice::HuggingFace {
-            file: path.to_owned(),
-            folder,
-        }),
-        bytes if is_base64_ranks(bytes) => bail!("{}", ranks_refusal()),
+        [0x0A, ..] => Ok(Choice::SentencePiece { file }),
+        bytes if bytes.trim_ascii_start().starts_with(b"{") => {
+            Ok(Choice::HuggingFace { file, folder })
+        }
+        bytes if is_base64_ranks(bytes) || name.ends_with(".tiktoken") => {
+            Ok(Choice::Ranks { file, folder })
+        }
         _ => bail!("this is no tokenizer that is known here; {WHAT_WORKS}"),
     }
 }
@@ -85,16 +106,35 @@ fn choose_in_folder(folder: &Path) -> Result<Choice> {
         );
     }
     names.sort();
-    for name in &names {
-        refuse_by_name(name)?;
+    let ranks: Vec<&str> = names
+        .iter()
+        .map(String::as_str)
+        .filter(|name| name.ends_with(".tiktoken"))
+        .collect();
+    match ranks.as_slice() {
+        [] => {}
+        [name] => {
+            return Ok(Choice::Ranks {
+                file: folder.join(name),
+                folder: folder.to_owned(),
+            });
+        }
+        several => bail!(
+            "several vocabularies in this folder ({}): give the path of one",
+            several.join(", ")
+        ),
     }
     let has = |wanted: &str| names.iter().any(|name| name == wanted);
-    ensure!(
-        !(has("vocab.json") && has("merges.txt")),
-        "the tokenizer is in `vocab.json` and `merges.txt`, which come with a later version; \
-         {WHAT_WORKS}; `AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)` writes the \
-         `tokenizer.json`"
-    );
+    if has("tekken.json") {
+        return Ok(Choice::Tekken {
+            file: folder.join("tekken.json"),
+        });
+    }
+    if has("vocab.json") && has("merges.txt") {
+        return Ok(Choice::VocabAndMerges {
+            folder: folder.to_owned(),
+        });
+    }
     names.truncate(8);
     let seen = if names.is_empty() {
         "nothing".to_owned()
@@ -112,7 +152,7 @@ fn choose_by_model_file(file: PathBuf, folder: PathBuf) -> Result<Choice> {
         return Ok(Choice::HuggingFace { file: json, folder });
     }
     if is_base64_ranks(&first_bytes(&file)?) {
-        bail!("`{}`: {}", file.display(), ranks_refusal());
+        return Ok(Choice::Ranks { file, folder });
     }
     Ok(if has_settings {
         Choice::SentencePieceWithSettings { file, folder }
@@ -121,21 +161,9 @@ fn choose_by_model_file(file: PathBuf, folder: PathBuf) -> Result<Choice> {
     })
 }
 
-fn refuse_by_name(name: &str) -> Result<()> {
-    let kind = match name {
-        _ if name.ends_with(".tiktoken") => "a tiktoken vocabulary",
-        "tekken.json" => "a Mistral tekken vocabulary",
-        _ => return Ok(()),
-    };
-    bail!("the tokenizer is `{name}`, {kind}, which comes with a later version; {WHAT_WORKS}")
-}
-
-fn ranks_refusal() -> String {
-    format!(
-        "a tiktoken vocabulary (lines of base64 and a rank, as in Llama 3's original files and \
-         GLM-4), which comes with a later version; {WHAT_WORKS}: take the `tokenizer.json` of the \
-         model's Hugging Face folder"
-    )
+/// As mistral-common tells one (`is_tekken`).
+fn is_tekken(name: &str) -> bool {
+    name.contains("tekken") && name.ends_with(".json")
 }
 
 fn first_bytes(path: &Path) -> Result<Vec<u8>> {
@@ -180,6 +208,7 @@ mod tests {
     }
 
     const PROTOBUF: (&str, &str) = ("tokenizer.model", "\n\u{4}\n\u{2}ab");
+    const RANKS: (&str, &str) = ("tokenizer.model", "IQ== 0\nIg== 1\n");
     const SETTINGS: (&str, &str) = ("tokenizer_config.json", "{}");
     const JSON: (&str, &str) = ("tokenizer.json", "{}");
 
@@ -200,6 +229,22 @@ mod tests {
                 &[JSON, ("vocab.json", "{}"), ("merges.txt", "")],
                 "hf tokenizer.json",
             ),
+            (&[RANKS], "ranks tokenizer.model"),
+            (&[RANKS, SETTINGS], "ranks tokenizer.model"),
+            (&[RANKS, SETTINGS, JSON], "hf tokenizer.json"),
+            (
+                &[("qwen.tiktoken", "IQ== 0\n"), SETTINGS],
+                "ranks qwen.tiktoken",
+            ),
+            (&[("tekken.json", "{}"), SETTINGS], "tekken tekken.json"),
+            (
+                &[("vocab.json", "{}"), ("merges.txt", "")],
+                "merges vocab.json",
+            ),
+            (
+                &[("merges.txt", ""), ("vocab.json", "{}")],
+                "merges vocab.json",
+            ),
         ] {
             let folder = folder(files);
             for path in [folder.path().to_owned(), folder.path().join(files[0].0)] {
@@ -207,6 +252,9 @@ mod tests {
                     Choice::HuggingFace { file, .. } => ("hf", file),
                     Choice::SentencePiece { file } => ("sp", file),
                     Choice::SentencePieceWithSettings { file, .. } => ("sp+", file),
+                    Choice::Ranks { file, .. } => ("ranks", file),
+                    Choice::Tekken { file } => ("tekken", file),
+                    Choice::VocabAndMerges { folder } => ("merges", folder.join("vocab.json")),
                 };
                 let name = file.file_name().unwrap().to_string_lossy().into_owned();
                 assert_eq!(format!("{kind} {name}"), wanted, "{path:?}");
@@ -228,31 +276,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_read_yet_is_refused_by_name_and_with_a_cure() {
-        let ranks = "IQ== 0\nIg== 1\n";
+    fn folders_without_one_tokenizer_are_refused() {
         for (files, complaint) in [
-            (
-                &[("qwen.tiktoken", ranks), SETTINGS][..],
-                "`qwen.tiktoken`, a tiktoken vocabulary",
-            ),
-            (&[("tekken.json", "{}")], "`tekken.json`, a Mistral tekken"),
-            (&[("tokenizer.model", ranks)], "lines of base64"),
-            (&[("tokenizer.model", ranks), SETTINGS], "lines of base64"),
-            (
-                &[("vocab.json", "{}"), ("merges.txt", "")],
-                "`vocab.json` and `merges.txt`",
-            ),
-            (&[("weights.bin", "")], "it holds weights.bin"),
+            (&[("weights.bin", "")][..], "it holds weights.bin"),
+            (&[("vocab.json", "{}")], "it holds vocab.json"),
             (&[], "it holds nothing"),
         ] {
             let folder = folder(files);
             let error = format!("{:#}", choose(folder.path()).unwrap_err());
             assert!(error.contains(complaint), "{error}");
             assert!(
-                error.contains("what works today: a Hugging Face `tokenizer.json`"),
+                error.contains("what is read: a Hugging Face `tokenizer.json`"),
                 "{error}"
             );
         }
+        let two = folder(&[("a.tiktoken", ""), ("b.tiktoken", "")]);
+        let error = format!("{:#}", choose(two.path()).unwrap_err());
+        assert!(
+            error.contains("(a.tiktoken, b.tiktoken): give the path"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -261,14 +304,14 @@ mod tests {
             ("notes", "hello"),
             ("empty", ""),
             ("x.tiktoken", ""),
-            ("r", "IQ== 0"),
+            ("vocab.json", "{}"),
         ]);
         for (name, complaint) in [
             ("absent", "no such file or folder"),
             ("notes", "no tokenizer that is known here"),
             ("empty", "is empty"),
-            ("x.tiktoken", "a tiktoken vocabulary"),
-            ("r", "lines of base64"),
+            ("x.tiktoken", "is empty"),
+            ("vocab.json", "`merges.txt` has to lie beside it"),
         ] {
             let error = format!("{:#}", choose(&folder.path().join(name)).unwrap_err());
             assert!(error.contains(complaint), "{error}");

@@ -28,9 +28,9 @@ pub(super) struct HuggingFace {
 }
 
 /// Tokens before and after a served text.
-struct Around {
-    before: Option<u32>,
-    after: Option<u32>,
+pub(super) struct Around {
+    pub(super) before: Option<u32>,
+    pub(super) after: Option<u32>,
 }
 
 /// How the vocabulary writes bytes; taken from the file's decoder.
@@ -68,6 +68,20 @@ impl HuggingFace {
         inner
             .with_truncation(None)
             .map_err(|error| anyhow!("{error}"))?;
+        let (bos_id, eos_id) = ids_of(&inner, settings);
+        let around = Around::of(settings, bos_id, eos_id);
+        Self::of(inner, settings, around)
+    }
+
+    /// Takes a tokenizer that was put together; `settings` name the special tokens.
+    ///
+    /// # Errors
+    /// It cannot encode one letter.
+    pub(super) fn of(
+        inner: tokenizers::Tokenizer,
+        settings: &Settings,
+        around: Option<Around>,
+    ) -> Result<Self> {
         let mut special_ids = HashSet::new();
         let mut plain_ids = HashSet::new();
         for (id, token) in inner.get_added_tokens_decoder() {
@@ -79,13 +93,12 @@ impl HuggingFace {
             .insert(id);
         }
         let decoder = serde_json::to_value(inner.get_decoder())?;
-        let id_of = |token: &Option<String>| inner.token_to_id(token.as_deref()?);
-        let (bos_id, eos_id) = (id_of(&settings.bos_token), id_of(&settings.eos_token));
+        let (bos_id, eos_id) = ids_of(&inner, settings);
         let mut loaded = Self {
             spelling: Spelling::of(&decoder),
             special_ids,
             plain_ids,
-            around: Around::of(settings, bos_id, eos_id),
+            around,
             adds_bos: false,
             bos_id,
             eos_id,
@@ -178,6 +191,12 @@ impl HuggingFace {
     }
 }
 
+/// Begin and end of sequence, as the settings name them.
+fn ids_of(inner: &tokenizers::Tokenizer, settings: &Settings) -> (Option<u32>, Option<u32>) {
+    let id_of = |token: &Option<String>| inner.token_to_id(token.as_deref()?);
+    (id_of(&settings.bos_token), id_of(&settings.eos_token))
+}
+
 impl Around {
     /// As the settings say, for the classes that obey them; nothing where a token
     /// that is asked for has no id.
@@ -253,6 +272,11 @@ impl Spelling {
         }
         bytes.extend_from_slice(text.as_bytes());
     }
+}
+
+/// Every byte as GPT-2's alphabet writes it.
+pub(super) fn byte_characters() -> impl Iterator<Item = (u8, char)> {
+    ('\0'..='\u{1FF}').filter_map(|character| Some((byte_of(character)?, character)))
 }
 
 /// GPT-2's alphabet, backwards: printable Latin-1 characters are their own byte;

@@ -4,20 +4,24 @@
 //! a server makes of a prompt. It refuses to know prompts, limits and samples.
 
 mod choice;
+mod family;
 mod huggingface;
+mod loading;
+mod ranks;
 mod sentencepiece;
 mod settings;
+mod tekken;
+mod tiktoken;
+mod vocab_merges;
 
-use std::fs;
-use std::path::Path;
-
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow};
 
 use super::blocks;
-use choice::Choice;
+pub use family::Family;
 use huggingface::HuggingFace;
 use sentencepiece::SentencePiece;
-use settings::{Segment, Settings, SpecialTexts};
+use settings::{Segment, SpecialTexts};
+use tiktoken::Tiktoken;
 
 /// A model's tokenizer. Encodes from any number of threads at the same time.
 pub struct Tokenizer {
@@ -33,6 +37,7 @@ enum Kind {
     SentencePiece(Box<SentencePiece>),
     WithSettings(Box<WithSettings>),
     HuggingFace(Box<HuggingFace>),
+    Tiktoken(Box<Tiktoken>),
 }
 
 /// SentencePiece inside Hugging Face's rules: special tokens are cut out first.
@@ -45,102 +50,7 @@ struct WithSettings {
     adds_eos: bool,
 }
 
-/// Larger than any vocabulary; keeps a wrong path from filling the memory.
-const LARGEST_MODEL_BYTES: u64 = 64 << 20;
-const LARGEST_JSON_BYTES: u64 = 1 << 30;
-
 impl Tokenizer {
-    /// Loads the tokenizer of a model folder, or a tokenizer file itself. Of
-    /// several files that one wins which LMDeploy v0.1.0 to v0.2.5 takes.
-    ///
-    /// # Errors
-    /// Nothing is there, it is broken, or it is of a kind that is not read (yet);
-    /// the text says which file, and what works instead.
-    pub fn load(path: &Path) -> Result<Self> {
-        Self::load_chosen(path).with_context(|| format!("tokenizer `{}`", path.display()))
-    }
-
-    fn load_chosen(path: &Path) -> Result<Self> {
-        match choice::choose(path)? {
-            Choice::SentencePiece { file } => {
-                let model = in_file(&file, load_sentencepiece(&file))?;
-                Ok(Self::of_sentencepiece(model, &name_of(&file)))
-            }
-            Choice::SentencePieceWithSettings { file, folder } => {
-                let settings = Settings::read(&folder)?;
-                let model = in_file(&file, load_sentencepiece(&file))?;
-                Ok(Self::of_settings(model, &settings, &name_of(&file)))
-            }
-            Choice::HuggingFace { file, folder } => {
-                let settings = Settings::read(&folder)?;
-                let loaded = check_size(&file, LARGEST_JSON_BYTES)
-                    .and_then(|()| HuggingFace::load(&file, &settings));
-                Self::of_huggingface(in_file(&file, loaded)?, &name_of(&file))
-            }
-        }
-    }
-
-    /// Reads the bytes of a SentencePiece BPE `tokenizer.model`.
-    ///
-    /// # Errors
-    /// The bytes are no such model, or one that is not followed exactly.
-    pub fn from_sentencepiece_bytes(bytes: &[u8]) -> Result<Self> {
-        Ok(Self::of_sentencepiece(
-            SentencePiece::parse(bytes)?,
-            "tokenizer.model",
-        ))
-    }
-
-    fn of_sentencepiece(model: SentencePiece, name: &str) -> Self {
-        let adds_dummy_prefix = model.adds_dummy_prefix();
-        Self {
-            kind: Kind::SentencePiece(Box::new(model)),
-            name: name.to_owned(),
-            adds_dummy_prefix,
-        }
-    }
-
-    fn of_settings(model: SentencePiece, settings: &Settings, name: &str) -> Self {
-        let id_of = |token: &Option<String>| {
-            let text = token.as_deref()?;
-            let written = settings.special_tokens.get(text).copied().flatten();
-            model.piece_id(text).or(written)
-        };
-        let tokens = settings.special_tokens.iter();
-        let specials = tokens
-            .filter_map(|(text, id)| Some((text.clone(), model.piece_id(text).or(*id)?)))
-            .collect();
-        let bos_id = id_of(&settings.bos_token).or(model.bos_id());
-        let eos_id = id_of(&settings.eos_token).or(model.eos_id());
-        let adds_dummy_prefix = model.adds_dummy_prefix();
-        let kind = Kind::WithSettings(Box::new(WithSettings {
-            specials: SpecialTexts::new(specials),
-            bos_id,
-            eos_id,
-            adds_bos: bos_id.is_some() && settings.add_bos_token,
-            adds_eos: settings.add_eos_token,
-            model,
-        }));
-        Self {
-            kind,
-            name: name.to_owned(),
-            adds_dummy_prefix,
-        }
-    }
-
-    fn of_huggingface(model: HuggingFace, name: &str) -> Result<Self> {
-        let kind = Kind::HuggingFace(Box::new(model));
-        let mut tokenizer = Self {
-            kind,
-            name: name.to_owned(),
-            adds_dummy_prefix: false,
-        };
-        // No setting says it for all kinds of file, so a text is tried.
-        let tried = tokenizer.encode(" a")?;
-        tokenizer.adds_dummy_prefix = tokenizer.decode_bytes(&tried) == b"  a";
-        Ok(tokenizer)
-    }
-
     /// What was loaded, in a few words: kind, size, file name.
     pub fn describe(&self) -> String {
         let (size, name) = (self.vocabulary_len(), &self.name);
@@ -152,6 +62,7 @@ impl Tokenizer {
             Kind::HuggingFace(model) => {
                 format!("Hugging Face {}, {size} tokens, {name}", model.kind())
             }
+            Kind::Tiktoken(model) => format!("{}, {size} tokens, {name}", model.kind),
         }
     }
 
@@ -174,6 +85,7 @@ impl Tokenizer {
                 Ok(ids)
             }
             Kind::HuggingFace(model) => model.encode(text, false),
+            Kind::Tiktoken(model) => Ok(model.encode(text)),
         }
     }
 
@@ -187,6 +99,10 @@ impl Tokenizer {
             return model.encode(text, true);
         }
         let mut ids = self.encode(text)?;
+        if let Kind::Tiktoken(model) = &self.kind {
+            ids.splice(0..0, model.in_front.iter().copied());
+            return Ok(ids);
+        }
         if let (true, Some(bos_id)) = (self.adds_bos(), self.bos_id()) {
             ids.insert(0, bos_id);
         }
@@ -205,7 +121,7 @@ impl Tokenizer {
     pub fn count(&self, text: &str) -> Result<u32> {
         let tokens = match &self.kind {
             Kind::SentencePiece(model) => model.count(text),
-            Kind::WithSettings(_) => self.encode(text)?.len(),
+            Kind::WithSettings(_) | Kind::Tiktoken(_) => self.encode(text)?.len(),
             Kind::HuggingFace(model) => model.count(text)?,
         };
         u32::try_from(tokens).map_err(|_| anyhow!("the text has {tokens} tokens, more than 2^32"))
@@ -248,6 +164,7 @@ impl Tokenizer {
                 Kind::SentencePiece(model) => model.decode_into(id, &mut bytes),
                 Kind::WithSettings(inner) => inner.model.decode_into(id, &mut bytes),
                 Kind::HuggingFace(model) => model.decode_into(id, &mut bytes),
+                Kind::Tiktoken(model) => model.decode_into(id, &mut bytes),
             }
         }
         bytes
@@ -260,6 +177,7 @@ impl Tokenizer {
             Kind::SentencePiece(model) => model.bos_id().is_some(),
             Kind::WithSettings(inner) => inner.adds_bos,
             Kind::HuggingFace(model) => model.adds_bos(),
+            Kind::Tiktoken(model) => !model.in_front.is_empty(),
         }
     }
 
@@ -269,6 +187,7 @@ impl Tokenizer {
             Kind::SentencePiece(model) => model.bos_id(),
             Kind::WithSettings(inner) => inner.bos_id,
             Kind::HuggingFace(model) => model.bos_id(),
+            Kind::Tiktoken(model) => model.bos_id,
         }
     }
 
@@ -278,6 +197,7 @@ impl Tokenizer {
             Kind::SentencePiece(model) => model.eos_id(),
             Kind::WithSettings(inner) => inner.eos_id,
             Kind::HuggingFace(model) => model.eos_id(),
+            Kind::Tiktoken(model) => model.eos_id,
         }
     }
 
@@ -290,33 +210,9 @@ impl Tokenizer {
                 inner.model.len().max(highest)
             }
             Kind::HuggingFace(model) => model.len(),
+            Kind::Tiktoken(model) => model.vocabulary_len,
         }
     }
-}
-
-fn name_of(file: &Path) -> String {
-    file.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
-}
-
-fn in_file<T>(file: &Path, loaded: Result<T>) -> Result<T> {
-    loaded.with_context(|| format!("`{}`", name_of(file)))
-}
-
-fn check_size(file: &Path, limit_bytes: u64) -> Result<()> {
-    let size = fs::metadata(file).context("cannot be read")?.len();
-    ensure!(size > 0, "the file is empty");
-    if size > limit_bytes {
-        bail!("the file has {size} bytes, too many for a tokenizer; is it the model's weights?");
-    }
-    Ok(())
-}
-
-fn load_sentencepiece(file: &Path) -> Result<SentencePiece> {
-    check_size(file, LARGEST_MODEL_BYTES)?;
-    SentencePiece::parse(&fs::read(file).context("cannot be read")?)
 }
 
 #[cfg(test)]

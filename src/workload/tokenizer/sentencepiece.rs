@@ -25,10 +25,11 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 
-use chunk_cache::{ChunkCache, LONGEST_CHUNK_BYTES};
+pub(super) use chunk_cache::{ChunkCache, LONGEST_CHUNK_BYTES};
 use lexicon::Lexicon;
-use merging::{Merging, Placed};
+pub(super) use merging::{Merge, MergeTable, Merging, Placed};
 use model_file::{Kind, ModelFile};
+pub(super) use quick_hash::QuickMap;
 
 /// What SentencePiece writes for a space.
 const SPACE_SYMBOL: char = '\u{2581}';

@@ -14,7 +14,7 @@ use anyhow::{Result, anyhow};
 use serde_json::Value;
 
 /// The special tokens that a folder's settings name.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Settings {
     pub(super) bos_token: Option<String>,
     pub(super) eos_token: Option<String>,
@@ -95,7 +95,7 @@ impl Settings {
 }
 
 /// A token is a string, or an object with its `content`.
-fn token_text(value: &Value) -> Option<String> {
+pub(super) fn token_text(value: &Value) -> Option<String> {
     value
         .as_str()
         .or_else(|| value["content"].as_str())
@@ -103,7 +103,7 @@ fn token_text(value: &Value) -> Option<String> {
 }
 
 /// The file's content; `null` where there is no such file.
-fn read_json(path: &Path) -> Result<Value> {
+pub(super) fn read_json(path: &Path) -> Result<Value> {
     match fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map_err(|error| anyhow!("`{}` is not JSON: {error}", path.display())),

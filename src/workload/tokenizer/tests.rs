@@ -1,5 +1,8 @@
+use std::fs;
+use std::path::Path;
 use std::sync::LazyLock;
 
+use super::loading::LARGEST_MODEL_BYTES;
 use super::*;
 use proptest::prelude::*;
 

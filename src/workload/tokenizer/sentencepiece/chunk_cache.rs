@@ -6,26 +6,26 @@
 use super::quick_hash::QuickMap;
 
 /// Longer stretches seldom come twice.
-pub(super) const LONGEST_CHUNK_BYTES: usize = 64;
+pub(in super::super) const LONGEST_CHUNK_BYTES: usize = 64;
 const MOST_CHUNKS: usize = 300_000;
 const MOST_IDS: usize = 4_000_000;
 
 /// From a stretch of text to its ids, kept in one arena.
 #[derive(Default)]
-pub(super) struct ChunkCache {
+pub(in super::super) struct ChunkCache {
     places: QuickMap<Box<[u8]>, (u32, u32)>,
     ids: Vec<u32>,
 }
 
 impl ChunkCache {
     /// The ids of `chunk`, if they are remembered.
-    pub(super) fn get(&self, chunk: &[u8]) -> Option<&[u32]> {
+    pub(in super::super) fn get(&self, chunk: &[u8]) -> Option<&[u32]> {
         let &(start, end) = self.places.get(chunk)?;
         self.ids.get(start as usize..end as usize)
     }
 
     /// Remembers `ids` for `chunk`, while there is room.
-    pub(super) fn insert(&mut self, chunk: &[u8], ids: &[u32]) {
+    pub(in super::super) fn insert(&mut self, chunk: &[u8], ids: &[u32]) {
         if self.places.len() >= MOST_CHUNKS || self.ids.len() + ids.len() > MOST_IDS {
             return;
         }

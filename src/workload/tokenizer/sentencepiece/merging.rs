@@ -9,9 +9,9 @@ use super::turn_queue::TurnQueue;
 
 /// A merge: when its turn is (0 first) and the symbol that it makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Merge {
-    pub(super) turn: u32,
-    pub(super) symbol: u32,
+pub(in super::super) struct Merge {
+    pub(in super::super) turn: u32,
+    pub(in super::super) symbol: u32,
 }
 
 /// Stands in the row of candidates where two neighbours do not merge.
@@ -22,10 +22,10 @@ const NEVER: Merge = Merge {
 
 /// Which two symbols side by side merge, and into what.
 #[derive(Default)]
-pub(super) struct MergeTable(QuickMap<u64, Merge>);
+pub(in super::super) struct MergeTable(QuickMap<u64, Merge>);
 
 impl MergeTable {
-    pub(super) fn insert(&mut self, left: u32, right: u32, merge: Merge) {
+    pub(in super::super) fn insert(&mut self, left: u32, right: u32, merge: Merge) {
         self.0.insert(pair_key(left, right), merge);
     }
 
@@ -36,9 +36,9 @@ impl MergeTable {
 
 /// A symbol and the byte of the text at which it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Placed {
-    pub(super) symbol: u32,
-    pub(super) at: usize,
+pub(in super::super) struct Placed {
+    pub(in super::super) symbol: u32,
+    pub(in super::super) at: usize,
 }
 
 /// Up to this many symbols, looking at all of them again after each merge is
@@ -47,14 +47,14 @@ const SCANNED_SYMBOLS: usize = 48;
 
 /// The row of symbols under work, with buffers that are used again.
 #[derive(Default)]
-pub(super) struct Merging {
+pub(in super::super) struct Merging {
     /// Filled by the caller; what cannot merge any further after [`Self::run`].
-    pub(super) row: Vec<Placed>,
+    pub(in super::super) row: Vec<Placed>,
     candidates: Vec<Merge>,
     links: Vec<Link>,
     queue: TurnQueue,
     /// The two symbols of the last merge that was done.
-    pub(super) last: Option<(u32, u32)>,
+    pub(in super::super) last: Option<(u32, u32)>,
 }
 
 /// A symbol in the doubly linked row that the queue works on. Small, because long
@@ -73,7 +73,7 @@ const NOBODY: u32 = u32::MAX;
 
 impl Merging {
     /// Merges until nothing merges.
-    pub(super) fn run(&mut self, table: &MergeTable) {
+    pub(in super::super) fn run(&mut self, table: &MergeTable) {
         self.last = None;
         match u32::try_from(self.row.len()) {
             Ok(count) if self.row.len() > SCANNED_SYMBOLS && count < NOBODY => {

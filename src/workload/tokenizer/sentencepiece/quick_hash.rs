@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// A map over [`QuickHasher`].
-pub(super) type QuickMap<K, V> = HashMap<K, V, BuildHasherDefault<QuickHasher>>;
+pub(in super::super) type QuickMap<K, V> = HashMap<K, V, BuildHasherDefault<QuickHasher>>;
 /// A set over [`QuickHasher`].
 pub(super) type QuickSet<K> = HashSet<K, BuildHasherDefault<QuickHasher>>;
 
@@ -16,7 +16,7 @@ const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Rotate, xor, multiply: one word at a time.
 #[derive(Default, Clone, Copy)]
-pub(super) struct QuickHasher(u64);
+pub(in super::super) struct QuickHasher(u64);
 
 impl QuickHasher {
     fn mix(&mut self, word: u64) {
