@@ -19,6 +19,7 @@ mod quick_hash;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod turn_queue;
 
 use std::sync::{Mutex, PoisonError};
 

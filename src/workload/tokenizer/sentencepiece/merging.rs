@@ -3,11 +3,9 @@
 //! Knows a table of merges and a row of symbols, and does what SentencePiece's
 //! `bpe_model.cc` does to it. It refuses to know characters, pieces and ids.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use super::quick_hash::QuickMap;
 use super::tables::pair_key;
+use super::turn_queue::TurnQueue;
 
 /// A merge: when its turn is (0 first) and the symbol that it makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +42,7 @@ pub(in super::super) struct Placed {
 }
 
 /// Up to this many symbols, looking at all of them again after each merge is
-/// quicker than keeping a heap; beyond it the heap keeps long texts linear.
+/// quicker than keeping a queue; beyond it the queue keeps long texts linear.
 const SCANNED_SYMBOLS: usize = 48;
 
 /// The row of symbols under work, with buffers that are used again.
@@ -54,39 +52,34 @@ pub(in super::super) struct Merging {
     pub(in super::super) row: Vec<Placed>,
     candidates: Vec<Merge>,
     links: Vec<Link>,
-    heap: BinaryHeap<Reverse<Candidate>>,
+    queue: TurnQueue,
     /// The two symbols of the last merge that was done.
     pub(in super::super) last: Option<(u32, u32)>,
 }
 
-/// A symbol in the doubly linked row that the heap works on.
+/// A symbol in the doubly linked row that the queue works on. Small, because long
+/// rows are walked through many times.
+#[derive(Clone, Copy)]
 struct Link {
-    placed: Placed,
-    previous: Option<usize>,
-    next: Option<usize>,
-    /// How many of the first symbols it covers; 0 once it was merged away.
-    span: usize,
+    symbol: u32,
+    previous: u32,
+    next: u32,
+    /// Of this symbol and the next; [`NEVER`] also once this one was merged away.
+    merge: Merge,
 }
 
-/// A merge that was possible when it was written down. Sorted by turn, then place.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Candidate {
-    turn: u32,
-    left: usize,
-    right: usize,
-    /// Spans of both together: unequal as soon as one of them has changed.
-    span: usize,
-    symbol: u32,
-}
+/// In place of a neighbour at the ends of the row, and of symbols merged away.
+const NOBODY: u32 = u32::MAX;
 
 impl Merging {
     /// Merges until nothing merges.
     pub(in super::super) fn run(&mut self, table: &MergeTable) {
         self.last = None;
-        if self.row.len() <= SCANNED_SYMBOLS {
-            self.scan(table);
-        } else {
-            self.heap(table);
+        match u32::try_from(self.row.len()) {
+            Ok(count) if self.row.len() > SCANNED_SYMBOLS && count < NOBODY => {
+                self.queue(table, count);
+            }
+            _ => self.scan(table),
         }
     }
 
@@ -114,60 +107,71 @@ impl Merging {
         }
     }
 
-    fn heap(&mut self, table: &MergeTable) {
-        let count = self.row.len();
-        self.links.clear();
-        self.links
-            .extend(self.row.iter().enumerate().map(|(at, &placed)| Link {
-                placed,
-                previous: at.checked_sub(1),
-                next: Some(at + 1).filter(|&next| next < count),
-                span: 1,
-            }));
-        self.heap.clear();
-        for right in 1..count {
-            self.consider(table, Some(right - 1), Some(right));
+    fn queue(&mut self, table: &MergeTable, count: u32) {
+        let Self {
+            row,
+            links,
+            queue,
+            last,
+            ..
+        } = self;
+        links.clear();
+        links.extend((0..count).zip(&*row).map(|(at, placed)| Link {
+            symbol: placed.symbol,
+            previous: at.checked_sub(1).unwrap_or(NOBODY),
+            next: if at + 1 < count { at + 1 } else { NOBODY },
+            merge: NEVER,
+        }));
+        queue.clear();
+        for left in 0..count {
+            consider(table, links, queue, left);
         }
-        while let Some(Reverse(best)) = self.heap.pop() {
-            let (left, right) = (&self.links[best.left], &self.links[best.right]);
-            if left.span == 0 || right.span == 0 || left.span + right.span != best.span {
+        while let Some((turn, at)) = queue.pop() {
+            let left = links[at as usize];
+            // Something else was done here since this turn was written down.
+            if left.merge == NEVER || left.merge.turn != turn {
                 continue;
             }
-            self.last = Some((left.placed.symbol, right.placed.symbol));
-            let (previous, next) = (left.previous, right.next);
-            self.links[best.right].span = 0;
-            let merged = &mut self.links[best.left];
-            merged.placed.symbol = best.symbol;
-            merged.span = best.span;
-            merged.next = next;
-            if let Some(next) = next {
-                self.links[next].previous = Some(best.left);
+            let right = links[left.next as usize];
+            *last = Some((left.symbol, right.symbol));
+            links[left.next as usize].merge = NEVER;
+            links[at as usize].symbol = left.merge.symbol;
+            links[at as usize].next = right.next;
+            if let Some(after) = links.get_mut(right.next as usize) {
+                after.previous = at;
             }
-            self.consider(table, previous, Some(best.left));
-            self.consider(table, Some(best.left), next);
+            consider(table, links, queue, left.previous);
+            consider(table, links, queue, at);
         }
-        self.row.clear();
-        let left_over = self.links.iter().filter(|link| link.span > 0);
-        self.row.extend(left_over.map(|link| link.placed));
+        self.gather();
     }
 
-    fn consider(&mut self, table: &MergeTable, left: Option<usize>, right: Option<usize>) {
-        let (Some(left), Some(right)) = (left, right) else {
-            return;
-        };
-        let (first, second) = (&self.links[left], &self.links[right]);
-        let merge = table.get(first.placed.symbol, second.placed.symbol);
-        if merge != NEVER {
-            let span = first.span + second.span;
-            let candidate = Candidate {
-                turn: merge.turn,
-                left,
-                right,
-                span,
-                symbol: merge.symbol,
+    /// Writes what the linked row holds back into the row.
+    fn gather(&mut self) {
+        let mut at = 0;
+        let mut kept = 0;
+        while let Some(&link) = self.links.get(at) {
+            self.row[kept] = Placed {
+                symbol: link.symbol,
+                at: self.row[at].at,
             };
-            self.heap.push(Reverse(candidate));
+            kept += 1;
+            at = link.next as usize;
         }
+        self.row.truncate(kept);
+    }
+}
+
+/// Writes down what the symbol at `left` and its next can become.
+fn consider(table: &MergeTable, links: &mut [Link], queue: &mut TurnQueue, left: u32) {
+    let Some(&first) = links.get(left as usize) else {
+        return;
+    };
+    let next = links.get(first.next as usize);
+    let merge = next.map_or(NEVER, |next| table.get(first.symbol, next.symbol));
+    links[left as usize].merge = merge;
+    if merge != NEVER {
+        queue.push(merge.turn, left);
     }
 }
 
@@ -239,19 +243,19 @@ mod tests {
     }
 
     proptest! {
-        /// The scan and the heap are two ways to the same row.
+        /// The scan and the queue are two ways to the same row.
         #[test]
-        fn scan_and_heap_agree(
+        fn scan_and_queue_agree(
             entries in proptest::collection::vec((0_u32..6, 0_u32..6, 0_u32..5, 0_u32..6), 0..20),
             symbols in proptest::collection::vec(0_u32..6, 0..120),
         ) {
             let table = table(&entries);
             let mut scanned = Merging { row: row(&symbols), ..Merging::default() };
             scanned.scan(&table);
-            let mut heaped = Merging { row: row(&symbols), ..Merging::default() };
-            heaped.heap(&table);
-            prop_assert_eq!(scanned.row, heaped.row);
-            prop_assert_eq!(scanned.last, heaped.last);
+            let mut queued = Merging { row: row(&symbols), ..Merging::default() };
+            queued.queue(&table, u32::try_from(symbols.len()).unwrap());
+            prop_assert_eq!(scanned.row, queued.row);
+            prop_assert_eq!(scanned.last, queued.last);
         }
     }
 }
