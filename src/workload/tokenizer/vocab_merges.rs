@@ -1,8 +1,9 @@
 //! `vocab.json` and `merges.txt`: byte-level BPE without a `tokenizer.json`.
 //!
-//! Knows the two files, and which pipeline transformers 4.38.2 builds of them for
-//! each family (`convert_slow_tokenizer.py`: `GPT2Converter`, `Qwen2Converter`).
-//! It refuses to encode: crate `tokenizers` does.
+//! Knows the two files, and which pipeline transformers builds of them for each
+//! family (`convert_slow_tokenizer.py`: `GPT2Converter`, `Qwen2Converter`; 4.46, as
+//! 4.38's Qwen2 still lost every merge that begins with `#`). It refuses to encode:
+//! crate `tokenizers` does.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
