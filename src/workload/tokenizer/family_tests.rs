@@ -174,8 +174,6 @@ fn unknown_and_wrong_families_are_refused_with_the_flag() {
 fn broken_files_are_refused_with_their_line() {
     let whole = ranks(0);
     let cut = &whole.as_bytes()[..whole.len() - 15];
-    let (json, lacking) = (vocabulary(' '), vocabulary('é'));
-    let (json, lacking) = (json.as_bytes(), lacking.as_bytes());
     for (files, complaint) in [
         (
             &[("qwen.tiktoken", &b""[..])][..],
@@ -210,8 +208,19 @@ fn broken_files_are_refused_with_their_line() {
             )],
             "its split pattern is not one that is followed exactly: \\w+",
         ),
+    ] {
+        let error = refusal(files, None);
+        assert!(error.contains(complaint), "{complaint}: {error}");
+    }
+}
+
+#[test]
+fn broken_merges_are_refused_with_their_line() {
+    let (json, lacking) = (vocabulary(' '), vocabulary('é'));
+    let (json, lacking) = (json.as_bytes(), lacking.as_bytes());
+    for (files, complaint) in [
         (
-            &[("vocab.json", b"{"), ("merges.txt", b"#")],
+            &[("vocab.json", &b"{"[..]), ("merges.txt", b"#")][..],
             "`vocab.json`: this is not a JSON object",
         ),
         (
@@ -239,8 +248,7 @@ fn broken_files_are_refused_with_their_line() {
             "there are no merges",
         ),
     ] {
-        let family = files[0].0.starts_with("vocab").then_some(Family::Gpt2);
-        let error = refusal(files, family);
+        let error = refusal(files, Some(Family::Gpt2));
         assert!(error.contains(complaint), "{complaint}: {error}");
     }
     let twice = String::from_utf8(json.to_vec())
