@@ -216,4 +216,6 @@ impl Tokenizer {
 }
 
 #[cfg(test)]
+mod family_tests;
+#[cfg(test)]
 mod tests;

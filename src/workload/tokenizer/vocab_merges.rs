@@ -1,8 +1,9 @@
 //! `vocab.json` and `merges.txt`: byte-level BPE without a `tokenizer.json`.
 //!
-//! Knows the two files, and which pipeline transformers 4.38.2 builds of them for
-//! each family (`convert_slow_tokenizer.py`: `GPT2Converter`, `Qwen2Converter`).
-//! It refuses to encode: crate `tokenizers` does.
+//! Knows the two files, and which pipeline transformers builds of them for each
+//! family (`convert_slow_tokenizer.py`: `GPT2Converter`, `Qwen2Converter`; 4.46, as
+//! 4.38's Qwen2 still lost every merge that begins with `#`). It refuses to encode:
+//! crate `tokenizers` does.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -164,60 +165,8 @@ fn add_tokens(
 ) -> Result<()> {
     let map = read_json(&folder.join("special_tokens_map.json"))?;
     let added = read_json(&folder.join("added_tokens.json"))?;
-    let mut named = Vec::new();
-    for key in [
-        "bos_token",
-        "eos_token",
-        "unk_token",
-        "sep_token",
-        "pad_token",
-        "cls_token",
-        "mask_token",
-    ] {
-        let written = token_text(&config[key]).or_else(|| token_text(&map[key]));
-        named.extend(match key {
-            "bos_token" => settings.bos_token.clone(),
-            "eos_token" => settings.eos_token.clone(),
-            "unk_token" => written.or_else(|| Some("<|endoftext|>".to_owned())),
-            _ => written,
-        });
-    }
-    for file in [config, &map] {
-        let more = file["additional_special_tokens"]
-            .as_array()
-            .into_iter()
-            .flatten();
-        named.extend(more.filter_map(token_text));
-    }
-    let mut numbered = BTreeMap::new();
-    for (text, id) in added.as_object().into_iter().flatten() {
-        let id = id
-            .as_u64()
-            .with_context(|| format!("`added_tokens.json`: {text:?} has no id"))?;
-        let is_special = named.contains(text);
-        numbered.insert(
-            id,
-            AddedToken::from(text.as_str(), is_special).normalized(!is_special),
-        );
-    }
-    for (id, token) in config["added_tokens_decoder"]
-        .as_object()
-        .into_iter()
-        .flatten()
-    {
-        let (Ok(id), Some(text)) = (id.parse(), token_text(token)) else {
-            bail!("`tokenizer_config.json`: the added token {id} has no text, or no id");
-        };
-        let is = |key: &str| token[key].as_bool();
-        let special = is("special").unwrap_or(false);
-        let token = AddedToken::from(text, special)
-            .normalized(is("normalized").unwrap_or(!special))
-            .lstrip(is("lstrip").unwrap_or(false))
-            .rstrip(is("rstrip").unwrap_or(false))
-            .single_word(is("single_word").unwrap_or(false));
-        numbered.insert(id, token);
-    }
-    for (id, token) in numbered {
+    let named = named_tokens(config, &map, settings);
+    for (id, token) in numbered_tokens(config, &added, &named)? {
         let text = token.content.clone();
         inner
             .add_tokens([token])
@@ -231,15 +180,62 @@ fn add_tokens(
         );
     }
     for text in named.into_iter().filter(|text| !text.is_empty()) {
-        let is_added = inner
-            .get_added_tokens_decoder()
-            .values()
-            .any(|token| token.content == text);
-        if !is_added {
+        let mut added = inner.get_added_tokens_decoder().into_values();
+        if !added.any(|token| token.content == text) {
             inner
                 .add_special_tokens([AddedToken::from(text, true)])
                 .map_err(|error| anyhow!("{error}"))?;
         }
     }
     Ok(())
+}
+
+/// Special tokens that have a name, in transformers' order of names.
+fn named_tokens(config: &Value, map: &Value, settings: &Settings) -> Vec<String> {
+    let written = |key| token_text(&config[key]).or_else(|| token_text(&map[key]));
+    let unknown = written("unk_token").or_else(|| Some("<|endoftext|>".to_owned()));
+    let begin_and_end = [settings.bos_token.clone(), settings.eos_token.clone()];
+    let others = ["sep_token", "pad_token", "cls_token", "mask_token"];
+    let more = [config, map]
+        .into_iter()
+        .filter_map(|file| file["additional_special_tokens"].as_array())
+        .flatten();
+    begin_and_end
+        .into_iter()
+        .chain([unknown])
+        .chain(others.map(written))
+        .flatten()
+        .chain(more.filter_map(token_text))
+        .collect()
+}
+
+/// Tokens that the settings give an id.
+fn numbered_tokens(
+    config: &Value,
+    added: &Value,
+    named: &[String],
+) -> Result<BTreeMap<u64, AddedToken>> {
+    let mut numbered = BTreeMap::new();
+    for (text, id) in added.as_object().into_iter().flatten() {
+        let id = id.as_u64();
+        let id = id.with_context(|| format!("`added_tokens.json`: {text:?} has no id"))?;
+        let is_special = named.contains(text);
+        let token = AddedToken::from(text.as_str(), is_special).normalized(!is_special);
+        numbered.insert(id, token);
+    }
+    let decoder = config["added_tokens_decoder"].as_object();
+    for (id, token) in decoder.into_iter().flatten() {
+        let (Ok(id), Some(text)) = (id.parse(), token_text(token)) else {
+            bail!("`tokenizer_config.json`: the added token {id} has no text, or no id");
+        };
+        let is = |key: &str| token[key].as_bool();
+        let special = is("special").unwrap_or(false);
+        let token = AddedToken::from(text, special)
+            .normalized(is("normalized").unwrap_or(!special))
+            .lstrip(is("lstrip").unwrap_or(false))
+            .rstrip(is("rstrip").unwrap_or(false))
+            .single_word(is("single_word").unwrap_or(false));
+        numbered.insert(id, token);
+    }
+    Ok(numbered)
 }

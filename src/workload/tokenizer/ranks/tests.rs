@@ -21,7 +21,7 @@ fn encode(ranks: &Ranks, text: &str) -> Vec<u32> {
 fn stretches(pattern: Pattern, text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     pattern::split(&pattern.regex().unwrap(), text, |stretch| {
-        found.push(stretch)
+        found.push(stretch);
     });
     found
 }
