@@ -7,6 +7,7 @@
 
 mod loose;
 mod messages;
+mod pieces;
 mod record;
 mod source;
 mod stream;
@@ -270,5 +271,7 @@ pub fn read_dataset_bytes(
         .named(name)
 }
 
+#[cfg(test)]
+mod format_tests;
 #[cfg(test)]
 mod tests;

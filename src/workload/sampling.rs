@@ -69,7 +69,6 @@ pub(super) fn draw(
     watch: &dyn Watch,
 ) -> Result<Draw> {
     let style = rules.style.unwrap_or(match dataset.format() {
-        DatasetFormat::JsonlPrompts if rules.limits.is_none() => SamplingStyle::InOrder,
         DatasetFormat::JsonlPrompts => SamplingStyle::InOrder,
         _ => SamplingStyle::Lmdeploy01,
     });
@@ -101,13 +100,12 @@ pub(super) fn draw(
     };
     let count = rules.num_prompts.unwrap_or(NUM_PROMPTS);
     let mut notes = Vec::new();
-    let drawn = match style {
+    let mut drawn = match style {
         SamplingStyle::Lmdeploy01 => sampling.draw_01(count, rules.seed)?,
         SamplingStyle::Lmdeploy026 => sampling.draw_026(count, rules.seed)?,
         SamplingStyle::Lmdeploy062 => sampling.draw_062(count, rules.seed, &mut notes)?,
         SamplingStyle::InOrder => sampling.draw_in_order(rules.num_prompts)?,
     };
-    let mut drawn = drawn;
     sampling.compare_stated(&mut drawn, &mut notes)?;
     Ok(Draw {
         drawn,
@@ -182,11 +180,13 @@ impl Sampling<'_> {
             // A few more than are missing, so that mostly one round is enough.
             let missing = count - kept.len();
             let (now, later) = rest.split_at((missing + missing / 8 + 16).min(rest.len()));
-            for verdict in self.judge_all(now)? {
+            // A pair behind the last that is taken may be as broken as it likes.
+            let verdicts = blocks::watched(now, self.watch, |_, &place| Ok(self.judge(place)))?;
+            for verdict in verdicts {
                 if kept.len() == count {
                     break;
                 }
-                kept.extend(self.note(verdict));
+                kept.extend(self.note(verdict?));
             }
             rest = later;
         }
@@ -198,7 +198,7 @@ impl Sampling<'_> {
     /// All of `places` that pass, in their order.
     fn filter(&mut self, places: &[usize]) -> Result<Vec<Drawn>> {
         self.watch.stage("counting tokens", places.len() as u64);
-        let verdicts = self.judge_all(places)?;
+        let verdicts = blocks::watched(places, self.watch, |_, &place| self.judge(place))?;
         let mut kept = Vec::with_capacity(places.len());
         for verdict in verdicts {
             kept.extend(self.note(verdict));
@@ -219,15 +219,13 @@ impl Sampling<'_> {
         None
     }
 
-    fn judge_all(&self, places: &[usize]) -> Result<Vec<Verdict>> {
-        blocks::watched(places, self.watch, |_, &place| {
-            self.judge(place)
-                .with_context(|| self.dataset.place_name(place))
-        })
+    fn judge(&self, place: usize) -> Result<Verdict> {
+        self.verdict(place)
+            .with_context(|| self.dataset.place_name(place))
     }
 
     /// LMDeploy's filter (`sample_requests` of its profile scripts), v0.1.0 on.
-    fn judge(&self, place: usize) -> Result<Verdict> {
+    fn verdict(&self, place: usize) -> Result<Verdict> {
         let pair = self.dataset.pair(place)?;
         let prompt_tokens = self.count(&pair.prompt).context("the prompt")?;
         let limits = self.limits;

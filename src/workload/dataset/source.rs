@@ -13,7 +13,7 @@ use flate2::bufread::MultiGzDecoder;
 use memmap2::Mmap;
 
 use super::zstd::Frames;
-use super::{DatasetFormat, Read, stream, walk};
+use super::{DatasetFormat, Read, pieces, stream};
 
 /// The bytes in which the texts stand.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ pub(super) fn read_bytes(bytes: Bytes, format: Option<DatasetFormat>) -> Result<
         return read_stream(bytes.get(), format);
     }
     refuse_by_first_bytes(bytes.get())?;
-    walk::read(bytes, format)
+    pieces::read(bytes, format)
 }
 
 /// What a file is packed with, by its first bytes.

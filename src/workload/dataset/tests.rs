@@ -3,16 +3,16 @@ use std::fs;
 use super::*;
 use proptest::prelude::*;
 
-fn bytes(json: impl AsRef<[u8]>, format: Option<DatasetFormat>) -> Result<Dataset> {
+pub(super) fn bytes(json: impl AsRef<[u8]>, format: Option<DatasetFormat>) -> Result<Dataset> {
     read_dataset_bytes(json.as_ref().to_vec(), format, "test.json")
 }
 
-fn streamed(json: impl AsRef<[u8]>) -> Result<Dataset> {
+pub(super) fn streamed(json: impl AsRef<[u8]>) -> Result<Dataset> {
     stream::read(json.as_ref(), None)?.named("test.json")
 }
 
 /// Prompts and answers; a length as its digits, nothing as `?`.
-fn texts(dataset: &Dataset) -> Vec<(String, String)> {
+pub(super) fn texts(dataset: &Dataset) -> Vec<(String, String)> {
     let pair = |place| {
         let pair = dataset.pair(place).unwrap();
         let answer = match pair.answer {

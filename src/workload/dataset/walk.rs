@@ -1,16 +1,13 @@
 //! From record to record.
 //!
-//! Knows a JSON list and JSON lines, and how a mapped file is read on all cores:
-//! a piece begins where a record seems to begin, and counts only if the piece
-//! before it ends exactly there. It refuses to know what records say.
+//! Knows a JSON list and JSON lines, and where in them something is wrong. It
+//! refuses to know what records say, and where the bytes come from.
 
-use anyhow::{Result, anyhow};
+use anyhow::anyhow;
 use serde_json::error::Category;
 
-use super::super::blocks;
 use super::record::{self, FoundAnswer, FoundPair, RecordError};
-use super::source::Bytes;
-use super::{AnswerSpan, DatasetFormat, Entry, Read, Span};
+use super::{AnswerSpan, DatasetFormat, Entry, Span};
 
 /// Most bytes of one record. The longest of ShareGPT has a few hundred thousand,
 /// and every way of reading holds at most one record in memory.
@@ -208,37 +205,6 @@ fn after_space(bytes: &[u8], from: usize) -> usize {
     from + space
 }
 
-/// Pairs as they are collected. Places count from `base`, which the strings made
-/// anew come after.
-#[derive(Default)]
-pub(super) struct Kept {
-    pub(super) entries: Vec<Entry>,
-    pub(super) made: Vec<u8>,
-}
-
-impl Kept {
-    /// Keeps where the texts of a pair stand in `bytes`; what stands nowhere is
-    /// kept as `made`, with places from `bytes.len()` on.
-    fn keep(&mut self, pair: &FoundPair<'_>, record: u64, bytes: &[u8]) {
-        let mut place = |text: &str| match text.as_ptr().addr().checked_sub(bytes.as_ptr().addr()) {
-            Some(start) if start < bytes.len() => Span {
-                start,
-                len: text.len(),
-            },
-            _ => {
-                let start = bytes.len() + self.made.len();
-                self.made.extend_from_slice(text.as_bytes());
-                Span {
-                    start,
-                    len: text.len(),
-                }
-            }
-        };
-        let entry = entry(pair, record, &mut place);
-        self.entries.push(entry);
-    }
-}
-
 /// Makes an entry of a pair whose texts `place` has found a place for.
 pub(super) fn entry(
     pair: &FoundPair<'_>,
@@ -255,151 +221,4 @@ pub(super) fn entry(
         },
         stated_tokens: pair.stated_tokens,
     }
-}
-
-/// A piece of the file, walked through.
-struct Piece {
-    walk: Walk,
-    kept: Kept,
-    /// Where the walk stopped: the end of its last record.
-    at: usize,
-    over: Result<bool, Fault>,
-}
-
-impl Piece {
-    /// Walks on from `at`, the end of a record, until a record ends at or after
-    /// `stop`.
-    fn walk(mut walk: Walk, bytes: &[u8], mut at: usize, stop: usize) -> Self {
-        let mut kept = Kept::default();
-        walk.records = 0;
-        let over = loop {
-            if at >= stop {
-                break Ok(false);
-            }
-            let record = walk.records;
-            match walk.step(bytes, at) {
-                Ok(Step::Record { pair, end }) => {
-                    if let Some(pair) = pair {
-                        kept.keep(&pair, record, bytes);
-                    }
-                    at = end;
-                }
-                Ok(Step::End) => break Ok(true),
-                Err(fault) => break Err(fault),
-            }
-        };
-        Self {
-            walk,
-            kept,
-            at,
-            over,
-        }
-    }
-}
-
-pub(super) fn read(bytes: Bytes, format: Option<DatasetFormat>) -> Result<Read> {
-    let mut all = All::default();
-    let whole = bytes.get();
-    // The first record tells format, layout and what stands between records.
-    let first = Piece::walk(Walk::new(format), whole, 0, 1);
-    let (walk, from, over) = (first.walk.clone(), first.at, matches!(first.over, Ok(true)));
-    all.add(first, whole)?;
-    if !over {
-        let starts = starts(whole, from);
-        let pieces = walk_all(&walk, whole, &starts)?;
-        let mut at = from;
-        for (begin, piece) in pieces {
-            if begin == at {
-                at = piece.at;
-                all.add(piece, whole)?;
-            }
-        }
-        if !all.over {
-            // A piece began where no record does: the rest is walked in turn.
-            all.add(Piece::walk(walk.clone(), whole, at, usize::MAX), whole)?;
-        }
-    }
-    Ok(Read {
-        format: all.format.or(format).unwrap_or(DatasetFormat::ShareGpt),
-        records: all.records,
-        bytes,
-        made: all.kept.made,
-        entries: all.kept.entries,
-    })
-}
-
-/// What the pieces gave together.
-#[derive(Default)]
-struct All {
-    kept: Kept,
-    records: u64,
-    format: Option<DatasetFormat>,
-    over: bool,
-}
-
-impl All {
-    fn add(&mut self, piece: Piece, whole: &[u8]) -> Result<()> {
-        self.over = match piece.over {
-            Ok(over) => over,
-            Err(mut fault) => {
-                fault.record = fault.record.map(|record| record + self.records);
-                return Err(fault.explain(whole, 0));
-            }
-        };
-        let made = self.kept.made.len();
-        let shift = |span: Span| Span {
-            start: span.start + if span.start < whole.len() { 0 } else { made },
-            ..span
-        };
-        let shifted = piece.kept.entries.into_iter().map(|entry| Entry {
-            record: entry.record + self.records,
-            prompt: shift(entry.prompt),
-            answer: match entry.answer {
-                AnswerSpan::Text(span) => AnswerSpan::Text(shift(span)),
-                other => other,
-            },
-            ..entry
-        });
-        self.kept.entries.extend(shifted);
-        self.kept.made.extend(piece.kept.made);
-        self.records += piece.walk.records;
-        self.format = piece.walk.format;
-        Ok(())
-    }
-}
-
-/// Bytes of a piece: many enough to make taking one cheap.
-const PIECE_BYTES: usize = 8 << 20;
-
-/// Where pieces may begin: after the end of a record, by what stands between the
-/// first and the second.
-fn starts(bytes: &[u8], from: usize) -> Vec<usize> {
-    let mut starts = vec![from];
-    let between = between(bytes, from);
-    let finder = memchr::memmem::Finder::new(between);
-    let mut target = from + PIECE_BYTES;
-    while between.len() > 3 && target < bytes.len() {
-        let Some(hit) = finder.find(&bytes[target..]) else {
-            break;
-        };
-        // The text found begins with the last byte of a record.
-        starts.push(target + hit + 1);
-        target += hit + PIECE_BYTES;
-    }
-    starts
-}
-
-/// From the last byte of the first record to the first field's name of the next.
-fn between(bytes: &[u8], from: usize) -> &[u8] {
-    let text = &bytes[from.saturating_sub(1)..bytes.len().min(from + 200)];
-    let end = memchr::memchr(b':', text).map_or(0, |colon| colon + 1);
-    &text[..end]
-}
-
-fn walk_all(walk: &Walk, bytes: &[u8], starts: &[usize]) -> Result<Vec<(usize, Piece)>> {
-    let stops = starts.iter().skip(1).copied().chain([usize::MAX]);
-    let pieces: Vec<(usize, usize)> = starts.iter().copied().zip(stops).collect();
-    blocks::in_blocks(&pieces, 1, &(), |_, &(begin, stop)| {
-        Ok((begin, Piece::walk(walk.clone(), bytes, begin, stop)))
-    })
 }
