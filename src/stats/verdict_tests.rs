@@ -324,3 +324,28 @@ fn rule_5_edge_of_too_short() {
     }
     assert_eq!(codes(&verdict(&Run::default())), ["died", "too_short"]);
 }
+
+#[test]
+fn rule_1_holds_for_chat_where_the_template_is_known() {
+    let count = |extra: u32, template: Option<&str>| {
+        let mut run = hundred();
+        run.header.prompt_mode = "chat".to_owned();
+        run.header.chat_template = template.map(str::to_owned);
+        run.header.prompt_parting = Some("request 0: after 3 equal ones".to_owned());
+        for record in &mut run.records {
+            record.server_prompt_tokens = Some(100 + extra);
+        }
+        run
+    };
+    assert!(verdict(&count(27, None)).is_valid());
+    assert!(verdict(&count(0, Some("there"))).is_valid());
+    let (text, cure) = only_reason(&count(27, Some("there")), "prompt_tokens");
+    for words in [
+        "+27 in every prompt",
+        "another chat template",
+        "; request 0: after 3 equal ones",
+    ] {
+        assert!(text.contains(words), "{text}");
+    }
+    assert!(cure.contains("--chat-template"), "{cure}");
+}

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backends::engine::{EngineConfig, Handover};
-use backends::{Entry, ErrorKind, Pulse, Request, Sink, Trace, find};
+use backends::{Entry, ErrorKind, PromptMode, Pulse, Request, Sink, Trace, find};
 
 use bench::{
     Bench, FIRST_TOKEN, PER_TOKEN, arrived, config, counts, marked, request, rows, scripted,
@@ -103,9 +103,32 @@ async fn prompts_are_counted_by_the_server() {
             .prompt_tokens(&request)
             .await
             .expect("counted");
+        let ids = bench.backend.prompt_ids(&request).await.expect("told");
+        assert_eq!(ids.as_deref(), Some(&*request.token_ids), "{}", entry.name);
         let (finish, _) = bench.asked(&request).await;
         let count = finish.prompt_tokens.or(asked).map(|count| count as usize);
         assert_eq!(count, Some(request.token_ids.len()), "{}", entry.name);
+    }
+}
+
+/// The text that the simulated api_server's own small template makes.
+const RENDERED: &str = "<|im_start|>user\nsay something\n<|im_end|>\n<|im_start|>assistant\n";
+
+#[tokio::test]
+async fn a_turn_and_its_rendered_text_are_the_same_tokens() {
+    for entry in rows() {
+        let bench = Bench::ready(entry, config()).await;
+        let request = Request {
+            turn: Some("say something".into()),
+            prompt_mode: PromptMode::Chat,
+            ..request(1, RENDERED, 3)
+        };
+        let ids = bench.backend.prompt_ids(&request).await.expect("told");
+        assert_eq!(ids.as_deref(), Some(&*request.token_ids), "{}", entry.name);
+        let (finish, _) = bench.asked(&request).await;
+        if let Some(count) = finish.prompt_tokens {
+            assert_eq!(count as usize, request.token_ids.len(), "{}", entry.name);
+        }
     }
 }
 

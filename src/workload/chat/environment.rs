@@ -35,7 +35,9 @@ pub(super) fn environment(
     jinja.add_filter("trim", |text: Cow<'_, str>, set: Option<Cow<'_, str>>| {
         stripped(&text, [true, true], set.as_deref()).to_owned()
     });
-    jinja.add_filter("tojson", to_json);
+    jinja.add_filter("tojson", |value: &Value, options: Kwargs| {
+        to_json(value, &options)
+    });
     jinja.add_function("raise_exception", |words: Cow<'_, str>| {
         Err::<Value, _>(Error::new(
             ErrorKind::InvalidOperation,
@@ -125,9 +127,11 @@ pub(super) fn without_generation_marks(text: &str) -> String {
 
 /// `tojson` as transformers has it: `json.dumps(x, ensure_ascii=False, ...)`,
 /// no escapes for HTML.
-fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
-    // `ensure_ascii` is taken and must be false, as by default.
-    let _: Option<bool> = options.get("ensure_ascii")?;
+fn to_json(value: &Value, options: &Kwargs) -> Result<String, Error> {
+    if options.get::<Option<bool>>("ensure_ascii")? == Some(true) {
+        let words = "tojson with ensure_ascii=true is not followed";
+        return Err(Error::new(ErrorKind::InvalidOperation, words));
+    }
     let form = Form {
         indent: options.get("indent")?,
         sort_keys: options.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
