@@ -1,9 +1,8 @@
 //! Our SentencePiece encoder against SentencePiece itself, id for id.
 //!
-//! `data/sp_fuzz_*.json` are kept samples. For a full comparison make files with
-//! `data/tools/make_sp_cases.py` and name them, each with its model:
-//! `PAIRBENCH_SP_CASES="MODEL=CASES.json ..." cargo test --release --test sentencepiece
-//! -- --ignored --nocapture`
+//! `data/sp_fuzz_*.json` are kept samples; the whole comparison is `exactness/run`.
+//! The plain reference of `sentencepiece/reference.rs` is itself held to the kept
+//! samples, and then to any text that proptest thinks of.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,13 +12,19 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use pairbench::workload::Tokenizer;
+use proptest::prelude::*;
 use serde::Deserialize;
+
+#[path = "sentencepiece/reference.rs"]
+mod reference;
+
+use reference::Reference;
 
 #[derive(Deserialize)]
 struct Cases {
-    made_with: String,
     cases: Vec<(String, Vec<u32>)>,
 }
 
@@ -98,26 +103,66 @@ fn texts_come_back_out_of_their_ids() {
     }
 }
 
+const MODELS: [(&str, &str); 5] = [
+    (
+        "internlm",
+        "tests/data/tokenizers/internlm-sp/tokenizer.model",
+    ),
+    ("mistral_v1", "src/demo/tokenizer.model"),
+    (
+        "mistral_v3",
+        "tests/data/tokenizers/mistral-v3-sp/tokenizer.model",
+    ),
+    (
+        "small_bytes",
+        "tests/data/tokenizers/sp-small-bytes/tokenizer.model",
+    ),
+    (
+        "small_unk",
+        "tests/data/tokenizers/sp-small-unk/tokenizer.model",
+    ),
+];
+
+static BOTH: LazyLock<Vec<(Tokenizer, Reference)>> = LazyLock::new(|| {
+    let both = MODELS.iter().map(|(_, model)| {
+        let bytes = fs::read(at(model)).unwrap();
+        let tokenizer = Tokenizer::from_sentencepiece_bytes(&bytes).unwrap();
+        (tokenizer, Reference::of(&bytes))
+    });
+    both.collect()
+});
+
 #[test]
-#[ignore = "needs files made with Python's sentencepiece; see the head of this file"]
-fn named_cases_are_equal() {
-    let named = std::env::var("PAIRBENCH_SP_CASES").expect("PAIRBENCH_SP_CASES");
-    let mut all_equal = true;
-    for pair in named.split_whitespace() {
-        let (model, file) = pair.split_once('=').expect("MODEL=CASES.json");
-        let cases = read(Path::new(file));
-        let wrong = differences(&Tokenizer::load(Path::new(model)).unwrap(), &cases);
-        let bytes: usize = cases.cases.iter().map(|(text, _)| text.len()).sum();
-        println!(
-            "{model} against {}: {} of {} texts differ ({bytes} bytes)",
-            cases.made_with,
-            wrong.len(),
-            cases.cases.len()
-        );
-        for text in wrong.iter().filter(|text| text.len() < 1000).take(3) {
-            println!("{text}");
+fn the_plain_reference_is_sentencepiece() {
+    for ((name, _), (_, reference)) in MODELS.iter().zip(&*BOTH) {
+        for (text, ids) in read(&at(&format!("tests/data/sp_fuzz_{name}.json"))).cases {
+            assert_eq!(reference.encode(&text), ids, "{name}: {text:?}");
         }
-        all_equal &= wrong.is_empty();
     }
-    assert!(all_equal);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// Any text, words without a place to cut, and pieces glued together: what the
+    /// encoder does with cuts, cache and queue is what plain merging does.
+    #[test]
+    fn any_text_is_encoded_as_the_plain_reference_does(
+        text in any::<String>(),
+        word in "[a-d]{0,300}",
+        spaced in "[ a-zé中\u{2581}\0]{0,80}",
+        numbers in proptest::collection::vec(any::<u16>(), 0..60),
+    ) {
+        for (tokenizer, reference) in &*BOTH {
+            let pieces = numbers.iter().map(|&number| {
+                let (text, _) = &reference.pieces[usize::from(number) % reference.pieces.len()];
+                text.as_str()
+            });
+            let glued: String = pieces.collect();
+            let unspaced = glued.replace('\u{2581}', "");
+            for text in [&text, &word, &spaced, &glued, &unspaced] {
+                prop_assert_eq!(tokenizer.encode(text).unwrap(), reference.encode(text), "{}", text);
+            }
+        }
+    }
 }

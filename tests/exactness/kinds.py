@@ -11,6 +11,7 @@ import pathlib
 
 #: Sources: a package as pip downloads it and the file inside, or a file of this project.
 MISTRAL_COMMON = "mistral-common==1.13.1:mistral_common/data/"
+TEKKEN = MISTRAL_COMMON + "tekken_240718.json"
 QWEN = "dashscope==2.0.2:dashscope/resources/qwen.tiktoken"
 CLAUDE = "anthropic==0.21.3:anthropic/tokenizer.json"
 OURS = "project:"
@@ -26,6 +27,9 @@ LLAMA3_SPECIALS = (["<|begin_of_text|>", "<|end_of_text|>", "<|reserved_special_
                     "<|reserved_special_token_1|>", "<|reserved_special_token_2|>", "<|reserved_special_token_3|>",
                     "<|start_header_id|>", "<|end_header_id|>", "<|reserved_special_token_4|>", "<|eot_id|>"]
                    + [f"<|reserved_special_token_{n}|>" for n in range(5, 251)])
+GLM4_SPECIALS = ["<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>", "<|system|>", "<|user|>",
+                 "<|assistant|>", "<|observation|>", "<|begin_of_image|>", "<|end_of_image|>",
+                 "<|begin_of_video|>", "<|end_of_video|>"]
 
 
 class SentencePiece:
@@ -110,6 +114,25 @@ class Tiktoken:
         return [text for text in plain if text], self.specials
 
 
+class Tekken(Tiktoken):
+    """tekken.json as mistral-common's tekken.py reads it: special tokens have the first ids."""
+
+    def __init__(self, folder):
+        import tiktoken
+        self.version = "tiktoken " + tiktoken.__version__
+        file = json.loads((folder / "tekken.json").read_text(encoding="utf-8"))
+        config = file["config"]
+        self.first = config["default_num_special_tokens"]
+        kept = file["vocab"][:config["default_vocab_size"] - self.first]
+        self.ranks = {base64.b64decode(token["token_bytes"]): token["rank"] for token in kept}
+        self.specials = ["<s>", "</s>", "[INST]", "[/INST]", "<unk>", "<pad>", "[TOOL_CALLS]"]
+        self.model = tiktoken.Encoding("tekken", pat_str=config["pattern"], mergeable_ranks=self.ranks,
+                                       special_tokens={})
+
+    def encode(self, texts):
+        return [[self.first + token for token in self.model.encode(text, disallowed_special=())] for text in texts]
+
+
 def from_byte_level(pieces):
     """Undoes GPT-2's writing of bytes as characters; drops what is no whole character."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
@@ -119,32 +142,41 @@ def from_byte_level(pieces):
     return [text for text in texts if text]
 
 
-def split_claude(folder):
+def split_claude(folder, tokenizer_class):
     """vocab.json and merges.txt, as GPT-2 publishes them, out of a byte-level BPE tokenizer.json."""
     model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
     merges = [one if isinstance(one, str) else " ".join(one) for one in model["merges"]]
-    # GPT-2's own class looks for this token.
+    # The classes look for this token.
     vocabulary = model["vocab"] | {"<|endoftext|>": model["vocab"].get("<|endoftext|>", len(model["vocab"]))}
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n", encoding="utf-8")
-    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}')
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": tokenizer_class}))
     os.remove(folder / "tokenizer.json")
 
 
+def cut_ranks(folder, count):
+    """As many ranks as the family's own file has; the lowest ranks are a vocabulary of their own."""
+    file = folder / "tokenizer.model"
+    file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:count]))
+
+
 class Kind:
-    def __init__(self, files, path, encoder, venvs, family=None, prepare=None):
+    def __init__(self, files, path, encoder, venvs, family=None, prepare=None, excused=None):
         self.files, self.path, self.encoder, self.venvs = files, path, encoder, venvs
-        self.family, self.prepare = family, prepare
+        #: `excused` names a venv in which texts that hold NUL may get other ids, if as many.
+        self.family, self.prepare, self.excused = family, prepare, excused
 
     def build(self, folder):
         return self.encoder(pathlib.Path(folder))
 
 
-# "old" has sentencepiece 0.1.99 and transformers 4.38.2, "new" the others; the first one is the
-# reference that has to be met. Where two are named, both are compared.
+# "old" has sentencepiece 0.1.99 and transformers 4.38.2, "new" the others. The first one named is
+# the reference of the stored sample; where two are named, both are compared.
 KINDS = {
+    # This vocabulary holds NUL as a piece (354). sentencepiece 0.1.99, and with it we, finds it;
+    # 0.2.3 writes the byte's token (3) instead.
     "sp-internlm": Kind({"tokenizer.model": OURS + "tests/data/tokenizers/internlm-sp/tokenizer.model"},
-                        "tokenizer.model", SentencePiece, ("old", "new")),
+                        "tokenizer.model", SentencePiece, ("old", "new"), excused="new"),
     "sp-mistral-v1": Kind({"tokenizer.model": MISTRAL_COMMON + "tokenizer.model.v1"},
                           "tokenizer.model", SentencePiece, ("old", "new")),
     "sp-mistral-v3": Kind({"tokenizer.model": MISTRAL_COMMON + "mistral_instruct_tokenizer_240323.model.v3"},
@@ -163,9 +195,17 @@ KINDS = {
     "tiktoken-qwen": Kind({"qwen.tiktoken": QWEN}, "qwen.tiktoken",
                           lambda folder: Tiktoken(folder, "qwen.tiktoken", QWEN_PATTERN, QWEN_SPECIALS, True),
                           ("new",), family="qwen"),
-    # Llama 3's pattern and special tokens over ranks that are free to use: the family is what is proved.
+    # Other families' patterns and special tokens over ranks that are free to use: the family is
+    # what is proved.
     "tiktoken-llama3": Kind({"tokenizer.model": QWEN}, "tokenizer.model",
                             lambda folder: Tiktoken(folder, "tokenizer.model", LLAMA3_PATTERN, LLAMA3_SPECIALS),
-                            ("new",), family="llama3"),
-    "vocab-merges": Kind({"tokenizer.json": CLAUDE}, "", Transformers, ("old",), prepare=split_claude),
+                            ("new",), family="llama-3", prepare=lambda folder: cut_ranks(folder, 128_000)),
+    "tiktoken-glm4": Kind({"tokenizer.model": QWEN}, "tokenizer.model",
+                          lambda folder: Tiktoken(folder, "tokenizer.model", LLAMA3_PATTERN, GLM4_SPECIALS),
+                          ("new",), family="glm-4", prepare=lambda folder: cut_ranks(folder, 151_329)),
+    "tekken": Kind({"tekken.json": TEKKEN}, "tekken.json", Tekken, ("new",)),
+    "vocab-merges-gpt2": Kind({"tokenizer.json": CLAUDE}, "", Transformers, ("old",),
+                              prepare=lambda folder: split_claude(folder, "GPT2Tokenizer")),
+    "vocab-merges-qwen2": Kind({"tokenizer.json": CLAUDE}, "", Transformers, ("old",),
+                               prepare=lambda folder: split_claude(folder, "Qwen2Tokenizer")),
 }

@@ -50,7 +50,7 @@ def main():
     plan = [line.split("\t") for line in (folder / "plan.tsv").read_text().splitlines()]
     for kind, path in PATHS.items():
         files = [(pathlib.Path(texts), pathlib.Path(ids), reference)
-                 for name, _, _, texts, ids, reference in plan if name == kind][:2]
+                 for name, _, _, texts, ids, reference, _ in plan if name == kind][:2]
         (_, real_ids, reference), (fuzz, fuzz_ids, _) = files
         texts = list(read_texts(fuzz))
         fuzz_chosen = choose(texts, FUZZ)

@@ -2,13 +2,61 @@
 //!
 //! Knows one `tokenizer.model`: how text is written before it is cut, where it
 //! can be cut, and what each piece stands for. It refuses to insert anything
-//! (no begin or end of sequence) and to match the names of control pieces.
+//! (no begin or end of sequence) and to match the names of control pieces. It
+//! depends on nothing of this program and could be a crate of its own.
 //!
-//! The algorithm is that of `normalizer.cc`, `bpe_model.cc` and
-//! `sentencepiece_processor.cc` (SentencePiece 0.1.99). Two things are added for
-//! speed, neither of which can change an id: text is cut between two characters
-//! that no piece holds side by side, because no merge reaches across, and the
-//! ids of short stretches are remembered.
+//! # Format
+//! A `tokenizer.model` is the protobuf message `ModelProto` of
+//! `sentencepiece_model.proto`. `protobuf` reads fields, `model_file` gives them
+//! meaning and checks them: pieces (text, score, kind), `trainer_spec` (model type,
+//! byte fallback, names of special pieces) and `normalizer_spec` (dummy prefix,
+//! white space). A piece's id is its place in the file.
+//!
+//! # Algorithm
+//! That of `normalizer.cc`, `bpe_model.cc`, `model_interface.cc` and
+//! `sentencepiece_processor.cc` (SentencePiece 0.1.99):
+//! 1. A space becomes U+2581, and one is put in front of a text that is not empty
+//!    (each if the model says so).
+//! 2. The text becomes a row of symbols: user-defined pieces where one begins (the
+//!    longest, left alone from then on), characters elsewhere.
+//! 3. Of all neighbours that together are a piece, those with the highest score
+//!    merge, the leftmost of equals; again until none do (`merging`).
+//! 4. A result that is of the kind "unused" is taken apart by the merge that made
+//!    it. What is no piece becomes its bytes' pieces, or the unknown piece, one
+//!    for a run of them.
+//!
+//! Four things are added for speed, none of which can change an id:
+//! - Merges are looked up as pairs of numbers, not as texts. The table holds every
+//!   way to cut every piece in two (`lexicon`).
+//! - Text is cut between two characters that no piece holds side by side, because
+//!   no merge reaches across (`tables`). Scripts with spaces fall into words.
+//! - The ids of stretches of up to 64 bytes are remembered, within a limit
+//!   (`chunk_cache`).
+//! - Long stretches are merged with a queue by turn (`turn_queue`) instead of
+//!   looking at all pairs again: time grows with the length, not with its square.
+//!
+//! # Guarantees and limits
+//! - The ids are those of SentencePiece 0.1.99, which 0.2 gives too but for a NUL
+//!   that is a piece of the vocabulary: 0.2.3 writes its byte. A piece that is one
+//!   character and of the kind "control" is text here, as in 0.2.3; 0.1.99 refuses
+//!   to encode that character.
+//! - Unigram, word and character models, rewriting normalisers, dropped white space
+//!   and the space behind the word are refused in words, never guessed at.
+//! - Any bytes may be given as a model and any text may be encoded: nothing panics,
+//!   and the time stays linear in the text's bytes.
+//! - Threads share one model. Each thread that encodes has its own buffers and
+//!   cache, tens of megabytes at most on text that never repeats.
+//!
+//! # Example
+//! The module is private, so this is for reading; `tests` has the running ones.
+//! ```text
+//! let model = SentencePiece::parse(&std::fs::read("tokenizer.model")?)?;
+//! let ids = model.encode("Hello world");         // [22557, 1526] by Mistral v1
+//! assert_eq!(model.count("Hello world"), ids.len());
+//! let mut bytes = Vec::new();
+//! ids.iter().for_each(|&id| model.decode_into(id, &mut bytes));
+//! assert_eq!(bytes, b" Hello world");            // with the dummy prefix
+//! ```
 
 mod chunk_cache;
 mod lexicon;
