@@ -40,7 +40,7 @@ fn the_page_says_what_is_there_and_what_would_be_asked() {
         "SentencePiece BPE, 32000 pieces",
         "lmdeploy-0.1, seed 0",
         "records in the file",
-        "dropped: prompt or answer too short",
+        "dropped: prompt or answer under 4 tokens",
         "prompt tokens",
         "█",
         "50 requests",

@@ -12,7 +12,9 @@ use crate::cli::DatasetArgs;
 use crate::config::Work;
 use crate::plan;
 use crate::report::dataset::{Page, page};
-use crate::workload::{self, FilterCounts, Prompt, Tokenizer, Workload};
+use crate::workload::{
+    self, FilterCounts, Limits, Prompt, Rules, SamplingStyle, Tokenizer, Workload,
+};
 
 /// Reads, chooses, draws; exports if asked to.
 ///
@@ -82,7 +84,7 @@ fn page_of(work: &Work, tokenizer: &Tokenizer, asked: &Asked) -> Page {
         source: format!("{}: {}", work.data.describe(), asked.format),
         tokenizer: format!("{}; {begin}", tokenizer.describe()),
         rule: format!("{}, seed {}", asked.style(), work.rules.seed),
-        steps: steps(&asked.workload),
+        steps: steps(&work.rules, &asked.workload),
         prompt_tokens: lengths(|prompt| prompt.prompt_tokens),
         output_tokens: lengths(|prompt| prompt.output_tokens),
         digest: plan::digest(&asked.workload.prompts, work.sampling),
@@ -90,33 +92,47 @@ fn page_of(work: &Work, tokenizer: &Tokenizer, asked: &Asked) -> Page {
 }
 
 /// From what is in the file to what would be asked.
-fn steps(workload: &Workload) -> Vec<(String, u64)> {
+fn steps(rules: &Rules, workload: &Workload) -> Vec<(String, u64)> {
     let chosen = u64::try_from(workload.prompts.len()).unwrap_or(u64::MAX);
-    if workload.style.is_none() {
+    let Some(style) = workload.style else {
         return vec![("made".to_owned(), chosen)];
-    }
-    let FilterCounts {
-        records,
-        pairs,
-        looked_at,
-        too_short,
-        prompt_too_long,
-        sum_too_long,
-        kept,
-    } = workload.filter;
-    [
-        ("records in the file", records),
+    };
+    let counts = &workload.filter;
+    let mut steps = vec![
+        ("records in the file".to_owned(), counts.records),
         (
-            "  without a prompt and an answer",
-            records.saturating_sub(pairs),
+            "  without a prompt and an answer".to_owned(),
+            counts.records.saturating_sub(counts.pairs),
         ),
-        ("looked at by the rule of the choice", looked_at),
-        ("  dropped: prompt or answer too short", too_short),
-        ("  dropped: prompt too long", prompt_too_long),
-        ("  dropped: prompt and answer too long", sum_too_long),
-        ("left by the filter", kept),
-        ("chosen", chosen),
+        ("looked at by this choice".to_owned(), counts.looked_at),
+    ];
+    if rules.limits.is_some() || style != SamplingStyle::InOrder {
+        steps.extend(dropped(&rules.limits.unwrap_or_default(), counts));
+    }
+    steps.push(("chosen".to_owned(), chosen));
+    steps
+}
+
+/// What each rule of the filter took, and what it left.
+fn dropped(limits: &Limits, counts: &FilterCounts) -> [(String, u64); 4] {
+    let Limits {
+        min_tokens,
+        max_prompt_tokens,
+        max_total_tokens,
+    } = limits;
+    [
+        (
+            format!("  dropped: prompt or answer under {min_tokens} tokens"),
+            counts.too_short,
+        ),
+        (
+            format!("  dropped: prompt over {max_prompt_tokens} tokens"),
+            counts.prompt_too_long,
+        ),
+        (
+            format!("  dropped: both together over {max_total_tokens} tokens"),
+            counts.sum_too_long,
+        ),
+        ("left by the filter".to_owned(), counts.kept),
     ]
-    .map(|(name, count)| (name.to_owned(), count))
-    .to_vec()
 }
