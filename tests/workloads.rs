@@ -234,7 +234,11 @@ fn lines_of_prompts_are_taken_in_order_and_need_a_length() {
         of("{\"prompt\": \"\"}", rules),
         &["record 0", "the prompt is empty"],
     );
-    error(of("[]", rules), &["no conversation is left"]);
+    let five = Rules {
+        output_tokens: Some(5),
+        ..rules
+    };
+    error(of("[]", five), &["no conversation is left"]);
 }
 
 /// What an export is read back to: the same prompts, in the same order.

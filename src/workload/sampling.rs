@@ -37,6 +37,7 @@ pub(super) struct Draw {
 }
 
 /// What became of one pair in the filter.
+#[derive(Clone, Copy)]
 enum Verdict {
     Kept(Drawn),
     TooShort,

@@ -225,14 +225,14 @@ impl<'a> Turns<'a> {
             return Ok(None);
         };
         Ok(Some(FoundPair {
-            prompt: text_of(prompt, 0)?,
-            answer: FoundAnswer::Text(text_of(answer, 1)?),
+            prompt: text_of(&prompt, 0)?,
+            answer: FoundAnswer::Text(text_of(&answer, 1)?),
             stated_tokens: None,
         }))
     }
 }
 
-fn text_of(turn: Seen<Turn<'_>>, number: u32) -> Result<Text<'_>, String> {
+fn text_of<'a>(turn: &Seen<Turn<'a>>, number: u32) -> Result<Text<'a>, String> {
     match turn {
         Seen::Wanted(Turn { value: Some(value) }) => {
             string(value, &format!("the `value` of turn {number}"))

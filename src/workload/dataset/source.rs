@@ -125,7 +125,7 @@ fn unpacked(
     format: Option<DatasetFormat>,
     packing: &str,
 ) -> Result<Read> {
-    let reading = |error| in_archive(error, packing);
+    let reading = |error| in_archive(&error, packing);
     let mut first = Vec::new();
     read_first(&mut inside, &mut first).map_err(reading)?;
     if Packing::of(&first).is_some() {
@@ -136,7 +136,7 @@ fn unpacked(
         .with_context(|| format!("inside the {packing} archive"))
 }
 
-fn in_archive(error: io::Error, packing: &str) -> anyhow::Error {
+fn in_archive(error: &io::Error, packing: &str) -> anyhow::Error {
     anyhow!("its {packing} archive cannot be unpacked: {error}; was the file cut off or damaged?")
 }
 
