@@ -248,10 +248,12 @@ fn special_tokens_that_a_tokenizer_spells_out_are_named() {
 }
 
 #[test]
-fn an_empty_prompt_is_refused() {
+fn a_template_that_writes_nothing_leaves_the_begin_of_sequence() {
     let template = template("{# nothing #}").unwrap();
     let tokenizer = mistral();
     let mut workload = workload(&["hi"]);
-    // The tokenizer begins a sequence all the same, so there is something to send.
-    assert!(apply(&mut workload, &template, &tokenizer).is_ok());
+    apply(&mut workload, &template, &tokenizer).unwrap();
+    let prompt = &workload.prompts[0];
+    assert_eq!((&*prompt.text, prompt.prompt_tokens), ("", 0));
+    assert_eq!(prompt.token_ids[..], [1]);
 }
