@@ -5,6 +5,7 @@
 //! samples, and then to any text that proptest thinks of.
 
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test may stop at what it did not expect"
 )]

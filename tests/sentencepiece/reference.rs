@@ -16,17 +16,17 @@ const UNUSED: u64 = 5;
 const BYTE: u64 = 6;
 
 /// A model that the encoder has accepted.
-pub struct Reference {
+pub(crate) struct Reference {
     /// Text and kind, by id.
-    pub pieces: Vec<(String, u64)>,
+    pub(crate) pieces: Vec<(String, u64)>,
     scores: Vec<f32>,
     /// The pieces that text can become, by their text.
     matched: HashMap<String, u32>,
     longest_user_defined_bytes: usize,
     unk_id: u32,
     bytes: HashMap<u8, u32>,
-    pub byte_fallback: bool,
-    pub add_dummy_prefix: bool,
+    pub(crate) byte_fallback: bool,
+    pub(crate) add_dummy_prefix: bool,
     escape_whitespaces: bool,
 }
 
@@ -67,7 +67,7 @@ fn fields(mut message: &[u8]) -> Vec<((u64, u64), u64, &[u8])> {
 impl Reference {
     /// Reads a model that the encoder under test has accepted already; panics
     /// on anything else.
-    pub fn of(model: &[u8]) -> Self {
+    pub(crate) fn of(model: &[u8]) -> Self {
         let mut reference = Self {
             pieces: Vec::new(),
             scores: Vec::new(),
@@ -140,7 +140,7 @@ impl Reference {
     }
 
     /// The ids of `text`.
-    pub fn encode(&self, text: &str) -> Vec<u32> {
+    pub(crate) fn encode(&self, text: &str) -> Vec<u32> {
         let space = if self.escape_whitespaces {
             "\u{2581}"
         } else {
