@@ -5,7 +5,7 @@
 //! which white space is given back holds for these.
 
 use anyhow::{Context, Result};
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 /// A published split pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub(in super::super) enum Pattern {
 
 /// How all of them end: the last white space before a word belongs to the word.
 const LOOKING_AHEAD: &str = r"|\s+(?!\S)|\s+";
+
+/// Room for the states that a regex builds as it meets characters, for each thread.
+/// The usual 2 MB are thrown away again and again by texts of many scripts.
+const LAZY_DFA_BYTES: usize = 16 << 20;
 
 impl Pattern {
     /// The pattern as it is published, look-ahead included.
@@ -48,7 +52,10 @@ impl Pattern {
     pub(super) fn regex(self) -> Result<Regex> {
         let start = self.text().strip_suffix(LOOKING_AHEAD);
         let start = start.context("the pattern does not end as it should")?;
-        Regex::new(&format!(r"{start}|\s+")).context("the split pattern does not compile")
+        RegexBuilder::new(&format!(r"{start}|\s+"))
+            .dfa_size_limit(LAZY_DFA_BYTES)
+            .build()
+            .context("the split pattern does not compile")
     }
 }
 
