@@ -90,6 +90,28 @@ class Transformers:
         return (from_byte_level(plain) if is_byte_level else plain), list(self.model.all_special_tokens)
 
 
+class Qwen2(HuggingFace):
+    """vocab.json and merges.txt put together as transformers' Qwen2Converter does.
+
+    Not by transformers 4.38.2 itself: its Qwen2Tokenizer skips every line of merges.txt that
+    begins with "#" as a comment, merges of "#" included, which later versions do not.
+    """
+
+    def __init__(self, folder):
+        import tokenizers
+        from tokenizers import models, normalizers, pre_tokenizers
+        self.version = "tokenizers " + tokenizers.__version__
+        vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+        lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")[1:]
+        merges = [tuple(line.split(" ")) for line in lines if line]
+        self.model = tokenizers.Tokenizer(models.BPE(vocabulary, merges))
+        self.model.normalizer = normalizers.NFC()
+        split = pre_tokenizers.Split(tokenizers.Regex(QWEN_PATTERN), "isolated")
+        self.model.pre_tokenizer = pre_tokenizers.Sequence(
+            [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+        self.model.add_special_tokens(["<|endoftext|>"])
+
+
 class Tiktoken:
     """tiktoken with a family's split pattern and special tokens, which it matches in text."""
 
@@ -206,6 +228,6 @@ KINDS = {
     "tekken": Kind({"tekken.json": TEKKEN}, "tekken.json", Tekken, ("new",)),
     "vocab-merges-gpt2": Kind({"tokenizer.json": CLAUDE}, "", Transformers, ("old",),
                               prepare=lambda folder: split_claude(folder, "GPT2Tokenizer")),
-    "vocab-merges-qwen2": Kind({"tokenizer.json": CLAUDE}, "", Transformers, ("old",),
+    "vocab-merges-qwen2": Kind({"tokenizer.json": CLAUDE}, "", Qwen2, ("new",),
                                prepare=lambda folder: split_claude(folder, "Qwen2Tokenizer")),
 }
