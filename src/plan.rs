@@ -41,6 +41,17 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Ids that a prompt has beyond its `prompt_tokens`, which depend on the
+    /// rule of the choice: most often none or a begin of sequence.
+    #[must_use]
+    pub fn inserted_tokens(&self) -> u32 {
+        let inserted = self.jobs.iter().map(|job| {
+            let ids = u32::try_from(job.request.token_ids.len()).unwrap_or(u32::MAX);
+            ids.saturating_sub(job.prompt_tokens)
+        });
+        inserted.max().unwrap_or(0)
+    }
+
     /// Keeps the server's own count of the prompt of job `at`, for the warm-up
     /// that sends the same prompt, too.
     pub fn set_server_prompt_tokens(&mut self, at: usize, tokens: u32) {
@@ -254,8 +265,19 @@ mod tests {
     }
 
     #[test]
+    fn what_prompt_tokens_leave_out_is_known() {
+        assert_eq!(plan(&prompts(), settings()).inserted_tokens(), 1);
+        let mut counted = prompts();
+        for prompt in &mut counted {
+            prompt.prompt_tokens = 2;
+        }
+        assert_eq!(plan(&counted, settings()).inserted_tokens(), 0);
+    }
+
+    #[test]
     fn nothing_to_ask_is_no_endless_loop() {
         let plan = plan(&[], settings());
+        assert_eq!(plan.inserted_tokens(), 0);
         assert!(plan.jobs.is_empty() && plan.warmup.is_empty());
     }
 }

@@ -183,6 +183,15 @@ pub struct ServeArgs {
     #[arg(long, value_name = "PATH")]
     pub tokenizer: Option<PathBuf>,
 
+    /// Family of the tokenizer, where its files do not tell it: qwen, llama-3,
+    /// glm-4, gpt-2 or qwen-2 [default: as its files say]
+    #[arg(
+        long = "tokenizer-family",
+        visible_alias = "tokenizer_family",
+        value_name = "NAME"
+    )]
+    pub tokenizer_family: Option<String>,
+
     /// How the server behaves.
     #[command(flatten)]
     pub sim: SimArgs,

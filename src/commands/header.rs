@@ -50,6 +50,7 @@ pub(super) fn header(
         tokenizer: tokenizer.describe(),
         sampling_style: style.to_owned(),
         adds_bos: tokenizer.adds_bos(),
+        inserted_tokens: Some(plan.inserted_tokens()),
         max_failed: config.run.max_failed,
         command: command_line(std::env::args_os().map(|arg| arg.to_string_lossy().into_owned())),
         cores: std::thread::available_parallelism()

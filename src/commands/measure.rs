@@ -42,8 +42,8 @@ pub(super) fn measure(config: &Config) -> Result<Outcome> {
     record::check_parent(&config.run.records)?;
     let tokenizer = Arc::new(asked::tokenizer(&config.work.data)?);
     let needing = config.arms.iter().find(|arm| !arm.entry.applies_template);
-    let needing = needing.map(|arm| arm.entry.name);
-    let template = chat::template(&config.work, needing)?;
+    let needing = needing.map(|arm| format!("backend {}", arm.entry.name));
+    let template = chat::template(&config.work, needing.as_deref())?;
     let clock = Clock::start();
     let servers = arms::embedded(config, &tokenizer, template.as_ref(), clock)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -7,7 +7,7 @@ use backends::Clock;
 
 use super::{Exit, show};
 use crate::cli::ServeArgs;
-use crate::config::{SimConfig, find};
+use crate::config::{self, SimConfig, find};
 use crate::run::{Stop, Wall};
 use crate::sim::{self, Embedded};
 use crate::workload::{ChatTemplate, Tokenizer};
@@ -18,15 +18,17 @@ use crate::workload::{ChatTemplate, Tokenizer};
 /// When the tokenizer cannot be read or the address not be listened on.
 pub(super) fn serve(args: &ServeArgs) -> Result<Exit> {
     let entry = find(&args.backend)?;
-    let config = SimConfig::of(&args.sim)?;
+    let sim = SimConfig::of(&args.sim)?;
     let codec = match &args.tokenizer {
         Some(path) => {
             let template = ChatTemplate::load(path, Some(&Wall::now().utc()))?;
-            sim::codec_of(Arc::new(Tokenizer::load(path)?), template.map(Arc::new))?
+            let family = config::tokenizer_family(args.tokenizer_family.as_deref())?;
+            let tokenizer = Tokenizer::load_as(path, family)?;
+            sim::codec_of(Arc::new(tokenizer), template.map(Arc::new))?
         }
         None => sim::byte_codec(),
     };
-    let server = Embedded::start(entry, &config, codec, Clock::start(), &args.listen)?;
+    let server = Embedded::start(entry, &sim, codec, Clock::start(), &args.listen)?;
     show(&format!(
         "serving a simulated model as {} on {} until Ctrl-C\n",
         entry.family, server.address

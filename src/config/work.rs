@@ -99,7 +99,7 @@ impl Work {
             rules: rules(data, &source)?,
             data: Data::Files {
                 tokenizer: data.tokenizer.clone(),
-                family: named(data.tokenizer_family.as_deref(), "--tokenizer-family")?,
+                family: tokenizer_family(data.tokenizer_family.as_deref())?,
                 source,
             },
             sampling: sampling(ask)?,
@@ -110,6 +110,14 @@ impl Work {
             stream,
         })
     }
+}
+
+/// What `--tokenizer-family` names.
+///
+/// # Errors
+/// Lists the names that there are.
+pub fn tokenizer_family(word: Option<&str>) -> Result<Option<Family>> {
+    named(word, "--tokenizer-family")
 }
 
 /// Reads a flag's word as one of the names that there are.

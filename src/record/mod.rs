@@ -81,12 +81,25 @@ pub struct RunHeader {
     /// The tokenizer adds a begin-of-sequence token: servers may count one
     /// token per prompt more than the plan.
     pub adds_bos: bool,
+    /// Ids of a served prompt that its `prompt_tokens` do not count, most often
+    /// one begin of sequence. Absent in older records: as `adds_bos` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inserted_tokens: Option<u32>,
     /// Failed requests up to which the run stays valid.
     pub max_failed: u32,
     /// The command line, keys left out.
     pub command: Vec<String>,
     /// Processor cores of the client's machine.
     pub cores: u32,
+}
+
+impl RunHeader {
+    /// Tokens that a server may count in every prompt beyond the plan's.
+    #[must_use]
+    pub fn inserted_tokens(&self) -> u64 {
+        let inserted = self.inserted_tokens.map(u64::from);
+        inserted.unwrap_or(u64::from(self.adds_bos))
+    }
 }
 
 /// The moment at which the client held a piece of the answer, and the new

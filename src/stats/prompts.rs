@@ -17,13 +17,9 @@ pub(super) fn prompt_tokens(run: &Run, summary: &Summary) -> Option<Reason> {
         return None;
     }
     let counts = summary.tokens.server_prompts?;
-    // One token more per prompt, or not: both are the planned work where the
-    // tokenizer adds a begin-of-sequence token.
-    let begins = if run.header.adds_bos {
-        counts.requests
-    } else {
-        0
-    };
+    // A token more per prompt, or not: both are the planned work where the
+    // tokenizer adds a begin-of-sequence token (GLM-4: two).
+    let begins = counts.requests * run.header.inserted_tokens();
     let expected = counts.server.clamp(counts.planned, counts.planned + begins);
     if !above_one_percent(counts.server.abs_diff(expected), expected) {
         return None;

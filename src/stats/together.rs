@@ -148,7 +148,7 @@ fn prompt_tokens(arms: &[Arm<'_>], names: &[String]) -> Option<Reason> {
 /// whatever the server says.
 fn prompt_counts(run: &Run) -> Counts {
     let as_sent = run.header.answer == "token_ids";
-    let begin = u64::from(run.header.adds_bos);
+    let begin = run.header.inserted_tokens();
     let count = |record: &Record| {
         if as_sent {
             Some(u64::from(record.prompt_tokens) + begin)

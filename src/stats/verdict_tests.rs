@@ -96,16 +96,20 @@ fn rule_1_edge_of_the_prompt_count() {
 
 #[test]
 fn rule_1_begin_of_sequence_is_expected_where_the_tokenizer_adds_it() {
-    // (adds_bos, server's extra tokens in a prompt of 10, objects).
-    for (adds_bos, extra, objects) in [
-        (true, 0, false),
-        (true, 1, false),
-        (true, 2, true),
-        (false, 0, false),
-        (false, 1, true),
+    // (adds_bos, ids that the plan does not count, server's extra tokens in a
+    // prompt of 10, objects).
+    for (adds_bos, inserted, extra, objects) in [
+        (true, None, 0, false),
+        (true, None, 1, false),
+        (true, None, 2, true),
+        (true, Some(2), 2, false),
+        (true, Some(0), 1, true),
+        (false, None, 0, false),
+        (false, None, 1, true),
     ] {
         let mut run = sound();
         run.header.adds_bos = adds_bos;
+        run.header.inserted_tokens = inserted;
         for record in &mut run.records {
             record.server_prompt_tokens = Some(10 + extra);
         }
