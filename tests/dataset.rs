@@ -262,12 +262,70 @@ fn what_makes_no_sense_is_refused_in_words() {
     }
 }
 
+/// A folder with Mistral's tokenizer and a chat template.
+fn chat_model(desk: &Desk) -> String {
+    let folder = desk.path("model");
+    std::fs::create_dir(&folder).unwrap();
+    let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data/tokenizers/mistral-v1-hf");
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(from.join(name), folder.join(name)).unwrap();
+    }
+    let template = "{{ bos_token }}{% for message in messages %}[INST] {{ message['content'] }} \
+                    [/INST]{% endfor %}";
+    std::fs::write(folder.join("chat_template.jinja"), template).unwrap();
+    folder.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn chat_requests_read_back_to_the_same_digest_without_a_warning() {
+    let desk = Desk::new();
+    let (model, dataset) = (chat_model(&desk), dataset());
+    for style in ["lmdeploy-0.1", "lmdeploy-0.6.2"] {
+        let first = desk.run(&[
+            "dataset",
+            &model,
+            &dataset,
+            "--prompt",
+            "chat",
+            "--num-prompts",
+            "9",
+            "--sampling",
+            style,
+            "--export",
+            "chat.jsonl",
+        ]);
+        let again = desk.run(&["dataset", &model, "chat.jsonl", "--prompt", "chat"]);
+        assert_eq!(digest(&again.out), digest(&first.out), "{style}");
+        assert!(!again.err.contains("warning"), "{}", again.err);
+        let raw = desk.run(&["dataset", &model, "chat.jsonl"]);
+        assert_ne!(digest(&raw.out), digest(&first.out), "{style}");
+    }
+}
+
 /// An export that fails leaves the file as it was.
 #[test]
 fn a_failed_choice_does_not_touch_the_export() {
     let desk = Desk::new();
     let (tokenizer, dataset) = (tokenizer(), dataset());
     let old = desk.write("old.jsonl", "mine\n");
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(&old, desk.path("link.jsonl")).unwrap();
+        let left = desk.run(&[
+            "dataset",
+            &tokenizer,
+            &dataset,
+            "--num-prompts",
+            "2",
+            "--export",
+            "link.jsonl",
+        ]);
+        assert_eq!(left.code, 0, "{}", left.err);
+        assert!(desk.path("link.jsonl").is_symlink());
+        assert_eq!(std::fs::read_to_string(&old).unwrap().lines().count(), 2);
+        desk.write("old.jsonl", "mine\n");
+    }
     let left = desk.run(&[
         "dataset",
         &tokenizer,

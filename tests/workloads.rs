@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pairbench::workload::{
-    DatasetFormat, Limits, RandomLengths, Rules, SamplingStyle, Tokenizer, Watch, Workload, export,
-    random, read_dataset, read_dataset_bytes, sample,
+    DatasetFormat, RandomLengths, Rules, SamplingStyle, SetLimits, Tokenizer, Watch, Workload,
+    export, random, read_dataset, read_dataset_bytes, sample,
 };
 
 fn data(name: &str) -> PathBuf {
@@ -172,13 +172,13 @@ fn a_fixed_length_frees_the_answer_and_the_sum() {
 #[test]
 fn limits_can_be_set_and_nonsense_is_refused() {
     let json = conversations(&[(1, 1), (9, 9), (10, 9), (9, 12)]);
-    let limits = Limits {
-        min_tokens: 1,
-        max_prompt_tokens: 9,
-        max_total_tokens: 20,
+    let limits = SetLimits {
+        min_tokens: Some(1),
+        max_prompt_tokens: Some(9),
+        max_total_tokens: Some(20),
     };
     let rules = Rules {
-        limits: Some(limits),
+        limits,
         ..styled(SamplingStyle::Lmdeploy01, 2)
     };
     let filter = of(&json, rules).unwrap().filter;
@@ -187,11 +187,11 @@ fn limits_can_be_set_and_nonsense_is_refused() {
         (2, 1, 1)
     );
     let limits = |min_tokens, max_prompt_tokens, max_total_tokens| Rules {
-        limits: Some(Limits {
-            min_tokens,
-            max_prompt_tokens,
-            max_total_tokens,
-        }),
+        limits: SetLimits {
+            min_tokens: Some(min_tokens),
+            max_prompt_tokens: Some(max_prompt_tokens),
+            max_total_tokens: Some(max_total_tokens),
+        },
         ..rules
     };
     error(
@@ -199,6 +199,14 @@ fn limits_can_be_set_and_nonsense_is_refused() {
         &["--min-tokens 10", "--max-prompt-tokens 9"],
     );
     error(of(&json, limits(6, 9, 11)), &["--max-total-tokens 11"]);
+    error(of(&json, limits(0, 9, 11)), &["--min-tokens 0"]);
+    // With one length for all the sum has no limit, so nothing contradicts it.
+    let fixed = Rules {
+        output_tokens: Some(100),
+        num_prompts: Some(1),
+        ..limits(6, 9, 11)
+    };
+    assert_eq!(of(&json, fixed).unwrap().filter.kept, 2);
 }
 
 #[test]
@@ -238,7 +246,7 @@ fn lines_of_prompts_are_taken_in_order_and_need_a_length() {
         output_tokens: Some(5),
         ..rules
     };
-    error(of("[]", five), &["no conversation is left"]);
+    error(of("[]", five), &["of 0 records none has a prompt"]);
 }
 
 /// What an export is read back to: the same prompts, in the same order.

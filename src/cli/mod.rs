@@ -64,7 +64,7 @@ pub enum Command {
 #[command(allow_negative_numbers = true)]
 #[command(after_help = PROFILE_EXAMPLES, override_usage = "\
 pairbench profile [OPTIONS] --backend <NAME>
-                         <SERVER_ADDR> <TOKENIZER_PATH> <DATASET>")]
+                         <SERVER_ADDR> <TOKENIZER_PATH> [DATASET]")]
 pub struct ProfileArgs {
     /// Way to ask the server
     #[arg(long, value_name = "NAME", help = backend_help())]
@@ -100,7 +100,7 @@ Examples:
 #[command(allow_negative_numbers = true)]
 #[command(after_help = COMPARE_EXAMPLES, override_usage = "\
 pairbench compare [OPTIONS] --backend <NAME=ADDR> --backend <NAME=ADDR>
-                         <TOKENIZER_PATH> <DATASET>")]
+                         <TOKENIZER_PATH> [DATASET]")]
 pub struct CompareArgs {
     /// An arm: a way to ask and a server's address, or NAME=sim for an
     /// embedded, simulated server. Two or more; the first is the one that the

@@ -36,8 +36,8 @@ pub struct WorkArgs {
 #[derive(Debug, Args)]
 pub struct DataArgs {
     /// Tokenizer of the model: its folder, or the file itself (tokenizer.json,
-    /// a SentencePiece BPE tokenizer.model, *.tiktoken, vocab.json with
-    /// merges.txt)
+    /// a SentencePiece BPE tokenizer.model, *.tiktoken, Llama 3's or GLM-4's
+    /// base64 tokenizer.model, tekken.json, vocab.json with merges.txt)
     #[arg(value_name = "TOKENIZER_PATH")]
     pub tokenizer: PathBuf,
 
@@ -66,7 +66,8 @@ pub struct DataArgs {
         help = "What DATASET holds [default: found by its content]:\n\
                 sharegpt       a list of {\"conversations\": [{\"value\": text}]}\n\
                 openai         {\"messages\": [{\"role\", \"content\"}]}, as a list\n               \
-                or one a line\n\
+                or one a line; the first user message is the\n               \
+                prompt, a system message is left out\n\
                 jsonl-prompts  one {\"prompt\": text, \"output_tokens\": N} a line\n\
                 random         no file: random tokens of exact lengths"
     )]
@@ -127,33 +128,32 @@ pub struct DataArgs {
     )]
     pub max_total_tokens: Option<u32>,
 
-    /// Random prompts: their longest length, in tokens
+    /// Random prompts: their longest length, in tokens [default:
+    /// 1024]
     #[arg(
         long = "random-input-len",
         visible_alias = "random_input_len",
-        value_name = "N",
-        default_value_t = 1024
+        value_name = "N"
     )]
-    pub random_input_len: u32,
+    pub random_input_len: Option<u32>,
 
-    /// Random prompts: the longest answer to ask for, in tokens
+    /// Random prompts: the longest answer to ask for, in tokens [default:
+    /// 1024]
     #[arg(
         long = "random-output-len",
         visible_alias = "random_output_len",
-        value_name = "N",
-        default_value_t = 1024
+        value_name = "N"
     )]
-    pub random_output_len: u32,
+    pub random_output_len: Option<u32>,
 
     /// Random prompts: the shortest length as a part of the longest, from 0 to
-    /// 1; with 1 all have the same
+    /// 1; with 1 all have the same [default: 0]
     #[arg(
         long = "random-range-ratio",
         visible_alias = "random_range_ratio",
-        value_name = "R",
-        default_value_t = 0.0
+        value_name = "R"
     )]
-    pub random_range_ratio: f64,
+    pub random_range_ratio: Option<f64>,
 
     /// What the server gets: the text as it is, or a user's turn in the model's
     /// chat template. For Triton the template is taken from the tokenizer's

@@ -12,9 +12,7 @@ use crate::cli::DatasetArgs;
 use crate::config::Work;
 use crate::plan;
 use crate::report::dataset::{Page, page};
-use crate::workload::{
-    self, FilterCounts, Limits, Prompt, Rules, SamplingStyle, Tokenizer, Workload,
-};
+use crate::workload::{self, FilterCounts, Limits, Prompt, SamplingStyle, Tokenizer, Workload};
 
 /// Reads, chooses, draws; exports if asked to.
 ///
@@ -49,6 +47,9 @@ pub(super) fn dataset(args: &DatasetArgs) -> Result<Exit> {
 /// Writes all or nothing: a file that is there is replaced when the new one is
 /// complete.
 fn write(path: &Path, prompts: &[Prompt]) -> Result<()> {
+    // Of a link the file that it leads to.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = target.as_path();
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -83,8 +84,11 @@ fn page_of(work: &Work, tokenizer: &Tokenizer, asked: &Asked) -> Page {
     Page {
         source: format!("{}: {}", work.data.describe(), asked.format),
         tokenizer: format!("{}; {begin}", tokenizer.describe()),
-        rule: format!("{}, seed {}", asked.style(), work.rules.seed),
-        steps: steps(&work.rules, &asked.workload),
+        rule: match asked.workload.style {
+            Some(SamplingStyle::InOrder) => asked.style(),
+            _ => format!("{}, seed {}", asked.style(), work.rules.seed),
+        },
+        steps: steps(work, &asked.workload),
         prompt_tokens: lengths(|prompt| prompt.prompt_tokens),
         output_tokens: lengths(|prompt| prompt.output_tokens),
         digest: plan::digest(&asked.workload.prompts, work.sampling),
@@ -92,11 +96,11 @@ fn page_of(work: &Work, tokenizer: &Tokenizer, asked: &Asked) -> Page {
 }
 
 /// From what is in the file to what would be asked.
-fn steps(rules: &Rules, workload: &Workload) -> Vec<(String, u64)> {
+fn steps(work: &Work, workload: &Workload) -> Vec<(String, u64)> {
     let chosen = u64::try_from(workload.prompts.len()).unwrap_or(u64::MAX);
-    let Some(style) = workload.style else {
+    if workload.style.is_none() {
         return vec![("made".to_owned(), chosen)];
-    };
+    }
     let counts = &workload.filter;
     let mut steps = vec![
         ("records in the file".to_owned(), counts.records),
@@ -106,33 +110,33 @@ fn steps(rules: &Rules, workload: &Workload) -> Vec<(String, u64)> {
         ),
         ("looked at by this choice".to_owned(), counts.looked_at),
     ];
-    if rules.limits.is_some() || style != SamplingStyle::InOrder {
-        steps.extend(dropped(&rules.limits.unwrap_or_default(), counts));
+    if let Some(limits) = &workload.limits {
+        let sum_counts = work.rules.output_tokens.is_none();
+        let dropped = dropped(limits, counts).into_iter();
+        steps.extend(
+            dropped
+                .filter(|(_, sum)| sum_counts || !sum)
+                .map(|(step, _)| step),
+        );
+        steps.push(("left by the filter".to_owned(), counts.kept));
     }
     steps.push(("chosen".to_owned(), chosen));
     steps
 }
 
-/// What each rule of the filter took, and what it left.
-fn dropped(limits: &Limits, counts: &FilterCounts) -> [(String, u64); 4] {
+/// What each rule of the filter took, and whether the rule is about the sum.
+fn dropped(limits: &Limits, counts: &FilterCounts) -> [((String, u64), bool); 3] {
     let Limits {
         min_tokens,
         max_prompt_tokens,
         max_total_tokens,
     } = limits;
+    let short = format!("  dropped: prompt or answer under {min_tokens} tokens");
+    let long = format!("  dropped: prompt over {max_prompt_tokens} tokens");
+    let sum = format!("  dropped: both together over {max_total_tokens} tokens");
     [
-        (
-            format!("  dropped: prompt or answer under {min_tokens} tokens"),
-            counts.too_short,
-        ),
-        (
-            format!("  dropped: prompt over {max_prompt_tokens} tokens"),
-            counts.prompt_too_long,
-        ),
-        (
-            format!("  dropped: both together over {max_total_tokens} tokens"),
-            counts.sum_too_long,
-        ),
-        ("left by the filter".to_owned(), counts.kept),
+        ((short, counts.too_short), false),
+        ((long, counts.prompt_too_long), false),
+        ((sum, counts.sum_too_long), true),
     ]
 }

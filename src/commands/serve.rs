@@ -1,16 +1,26 @@
 //! `pairbench serve`: a simulated server until Ctrl-C.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use backends::Clock;
 
-use super::{Exit, show};
+use super::{Exit, advise, show};
 use crate::cli::ServeArgs;
 use crate::config::{self, SimConfig, find};
 use crate::run::{Stop, Wall};
 use crate::sim::{self, Embedded};
 use crate::workload::{ChatTemplate, Tokenizer};
+
+/// The chat template beside the tokenizer. A broken one is no reason not to
+/// serve raw prompts.
+fn template(path: &Path) -> Option<ChatTemplate> {
+    ChatTemplate::load(path, Some(&Wall::now().utc())).unwrap_or_else(|error| {
+        advise(&format!("serving without a chat template: {error:#}"));
+        None
+    })
+}
 
 /// Serves until told to stop.
 ///
@@ -19,10 +29,14 @@ use crate::workload::{ChatTemplate, Tokenizer};
 pub(super) fn serve(args: &ServeArgs) -> Result<Exit> {
     let entry = find(&args.backend)?;
     let sim = SimConfig::of(&args.sim)?;
+    let family = config::tokenizer_family(args.tokenizer_family.as_deref())?;
+    ensure!(
+        family.is_none() || args.tokenizer.is_some(),
+        "--tokenizer-family: goes with --tokenizer only"
+    );
     let codec = match &args.tokenizer {
         Some(path) => {
-            let template = ChatTemplate::load(path, Some(&Wall::now().utc()))?;
-            let family = config::tokenizer_family(args.tokenizer_family.as_deref())?;
+            let template = template(path);
             let tokenizer = Tokenizer::load_as(path, family)?;
             sim::codec_of(Arc::new(tokenizer), template.map(Arc::new))?
         }

@@ -7,13 +7,13 @@ use backends::{PromptMode, Sampling};
 
 use super::at_least_one;
 use crate::cli::{AskArgs, DataArgs, PromptArg, WorkArgs};
-use crate::workload::{DatasetFormat, Family, Limits, RandomLengths, Rules, SamplingStyle};
+use crate::workload::{DatasetFormat, Family, RandomLengths, Rules, SamplingStyle, SetLimits};
 
 /// Prompts that are chosen where nothing else is said, as in LMDeploy's
 /// scripts.
 pub const DEFAULT_PROMPTS: u32 = 1000;
-/// Longest random prompt and answer, in tokens; beyond any model's context.
-const MAX_RANDOM_TOKENS: u32 = 1 << 20;
+/// Longest random prompt and answer where nothing else is said, in tokens.
+const RANDOM_TOKENS: u32 = 1024;
 
 /// Where the prompts and the tokenizer come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,7 +136,14 @@ fn source(args: &DataArgs) -> Result<Source> {
             args.dataset.is_none(),
             "--dataset-format random makes its prompts itself: leave DATASET out"
         );
-        return random(args).map(Source::Random);
+        return Ok(Source::Random(random(args)));
+    }
+    for (given, flag) in [
+        (args.random_input_len.is_some(), "--random-input-len"),
+        (args.random_output_len.is_some(), "--random-output-len"),
+        (args.random_range_ratio.is_some(), "--random-range-ratio"),
+    ] {
+        ensure!(!given, "{flag}: goes with --dataset-format random only");
     }
     let path = args.dataset.clone().context(
         "DATASET is missing: give a file of conversations or prompts, - for standard input, or \
@@ -145,24 +152,13 @@ fn source(args: &DataArgs) -> Result<Source> {
     Ok(Source::File { path, format })
 }
 
-fn random(args: &DataArgs) -> Result<RandomLengths> {
-    let length = |tokens: u32, flag: &str| {
-        ensure!(
-            (1..=MAX_RANDOM_TOKENS).contains(&tokens),
-            "{flag} {tokens}: must be from 1 to {MAX_RANDOM_TOKENS}"
-        );
-        Ok(tokens)
-    };
-    ensure!(
-        (0.0..=1.0).contains(&args.random_range_ratio),
-        "--random-range-ratio {}: must be from 0 to 1",
-        args.random_range_ratio
-    );
-    Ok(RandomLengths {
-        input_tokens: length(args.random_input_len, "--random-input-len")?,
-        output_tokens: length(args.random_output_len, "--random-output-len")?,
-        range_ratio: args.random_range_ratio,
-    })
+fn random(args: &DataArgs) -> RandomLengths {
+    // The room of the workload checks them, and names the flags.
+    RandomLengths {
+        input_tokens: args.random_input_len.unwrap_or(RANDOM_TOKENS),
+        output_tokens: args.random_output_len.unwrap_or(RANDOM_TOKENS),
+        range_ratio: args.random_range_ratio.unwrap_or(0.0),
+    }
 }
 
 fn rules(args: &DataArgs, source: &Source) -> Result<Rules> {
@@ -174,13 +170,20 @@ fn rules(args: &DataArgs, source: &Source) -> Result<Rules> {
         num_prompts: positive(args.num_prompts, "--num-prompts")?,
         seed: args.seed,
         output_tokens: positive(args.output_len, "--output-len")?,
-        limits: limits(args),
+        limits: SetLimits {
+            min_tokens: positive(args.min_tokens, "--min-tokens")?,
+            max_prompt_tokens: positive(args.max_prompt_tokens, "--max-prompt-tokens")?,
+            max_total_tokens: positive(args.max_total_tokens, "--max-total-tokens")?,
+        },
     };
     if let Source::Random(_) = source {
         let unused = [
             (style.is_some(), "--sampling"),
             (rules.output_tokens.is_some(), "--output-len"),
-            (rules.limits.is_some(), "--min-tokens and the other limits"),
+            (
+                rules.limits != SetLimits::default(),
+                "--min-tokens and the other limits",
+            ),
         ];
         for (given, flag) in unused {
             ensure!(
@@ -193,28 +196,10 @@ fn rules(args: &DataArgs, source: &Source) -> Result<Rules> {
     Ok(rules)
 }
 
-/// The filter's limits, if any of them is given; the others are LMDeploy's.
-fn limits(args: &DataArgs) -> Option<Limits> {
-    let given = [
-        args.min_tokens,
-        args.max_prompt_tokens,
-        args.max_total_tokens,
-    ];
-    if given.iter().all(Option::is_none) {
-        return None;
-    }
-    let usual = Limits::default();
-    Some(Limits {
-        min_tokens: args.min_tokens.unwrap_or(usual.min_tokens),
-        max_prompt_tokens: args.max_prompt_tokens.unwrap_or(usual.max_prompt_tokens),
-        max_total_tokens: args.max_total_tokens.unwrap_or(usual.max_total_tokens),
-    })
-}
-
 fn sampling(args: &AskArgs) -> Result<Sampling> {
     ensure!(
         args.temperature.is_finite() && args.temperature > 0.0,
-        "--temperature {}: must be above 0 (for greedy choice use --top_k 1)",
+        "--temperature {}: must be above 0 and finite (for greedy choice use --top_k 1)",
         args.temperature
     );
     ensure!(

@@ -76,7 +76,7 @@ fn doubling(least: u32, most: u32) -> Vec<Class> {
     while from <= most {
         let to = match from {
             0 => 0,
-            _ => from.saturating_mul(2) - 1,
+            _ => from.checked_mul(2).map_or(u32::MAX, |next| next - 1),
         };
         classes.push(Class { from, to, count: 0 });
         let Some(next) = to.checked_add(1) else { break };
@@ -146,6 +146,8 @@ mod tests {
         assert_eq!(page.lines().count(), 5, "{page}");
         assert_eq!(drawn(&[128; 3]).lines().count(), 1);
         assert_eq!(drawn(&[]), "");
+        assert_eq!(drawn(&[1, u32::MAX]).lines().count(), 32);
+        assert_eq!(drawn(&[u32::MAX]).lines().count(), 1);
     }
 
     #[test]

@@ -174,6 +174,11 @@ impl Dataset {
         self.entries.get(place)?.stated_tokens
     }
 
+    /// How errors call the dataset.
+    pub(super) fn name(&self) -> String {
+        format!("dataset `{}`", self.name)
+    }
+
     /// How errors call pair `place`: the dataset and its record.
     pub(super) fn place_name(&self, place: usize) -> String {
         let record = self.entries.get(place).map_or(0, |entry| entry.record);

@@ -14,7 +14,8 @@ use super::Prompt;
 #[derive(Serialize)]
 struct Line<'a> {
     index: u32,
-    prompt_tokens: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_tokens: Option<u32>,
     output_tokens: u32,
     prompt: &'a str,
 }
@@ -29,7 +30,8 @@ pub fn export(prompts: &[Prompt], out: &mut dyn Write) -> Result<()> {
     for prompt in prompts {
         let line = Line {
             index: prompt.index,
-            prompt_tokens: prompt.prompt_tokens,
+            // Of a chat prompt the count is the rendered text's, not this one's.
+            prompt_tokens: prompt.turn.is_none().then_some(prompt.prompt_tokens),
             output_tokens: prompt.output_tokens,
             prompt: prompt.turn.as_deref().unwrap_or(&prompt.text),
         };

@@ -29,7 +29,7 @@ pub use chat::ChatTemplate;
 pub use dataset::{Answer, Dataset, DatasetFormat, Pair, read_dataset, read_dataset_bytes};
 pub use export::export;
 pub use random_prompts::{RandomLengths, random};
-pub use rules::{FilterCounts, Limits, Rules, SamplingStyle};
+pub use rules::{FilterCounts, Limits, Rules, SamplingStyle, SetLimits};
 pub use tokenizer::{Family, Tokenizer};
 pub use watch::Watch;
 
@@ -47,7 +47,8 @@ pub struct Prompt {
     /// it adds one.
     pub token_ids: Arc<[u32]>,
     /// LMDeploy's count for the filter and the throughput: nothing inserted, but
-    /// for the style `lmdeploy-0.6.2`, which counts begin of sequence, too.
+    /// for the style `lmdeploy-0.6.2`, which counts begin of sequence, too. Of a
+    /// chat prompt: the rendered text, nothing inserted, in every style.
     pub prompt_tokens: u32,
     /// Length to ask for: the tokens of the answer in the file, or what was set.
     pub output_tokens: u32,
@@ -60,6 +61,8 @@ pub struct Workload {
     pub prompts: Vec<Prompt>,
     /// What the filter dropped.
     pub filter: FilterCounts,
+    /// The filter's limits. `None`: there was no filter.
+    pub limits: Option<Limits>,
     /// How they were drawn. `None`: they were made at random.
     pub style: Option<SamplingStyle>,
     /// What the user should be told, as sentences.
@@ -97,6 +100,7 @@ pub fn sample(
     Ok(Workload {
         prompts,
         filter: draw.filter,
+        limits: draw.limits,
         style: Some(draw.style),
         notes: draw.notes,
     })

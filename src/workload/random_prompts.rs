@@ -24,8 +24,8 @@ pub struct RandomLengths {
     pub range_ratio: f64,
 }
 
-/// Longest random prompt or answer, which keeps a typing error from filling memory.
-const MOST_TOKENS: u32 = 10_000_000;
+/// Longest random prompt or answer; beyond any model's context.
+const MOST_TOKENS: u32 = 1 << 20;
 
 impl RandomLengths {
     fn check(&self) -> Result<()> {
@@ -108,6 +108,7 @@ pub fn random(
         })
     })?;
     Ok(Workload {
+        limits: None,
         filter: FilterCounts {
             records: num_prompts.into(),
             pairs: num_prompts.into(),

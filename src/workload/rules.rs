@@ -84,23 +84,55 @@ impl Limits {
         max_total_tokens: u32::MAX,
     };
 
-    fn check(self) -> Result<()> {
+    fn check(self, sum_counts: bool) -> Result<()> {
         let Self {
             min_tokens,
             max_prompt_tokens,
             max_total_tokens,
         } = self;
         ensure!(
+            min_tokens >= 1,
+            "--min-tokens 0: must be 1 or more; nobody can be asked nothing"
+        );
+        ensure!(
             min_tokens <= max_prompt_tokens,
             "--min-tokens {min_tokens} is above --max-prompt-tokens {max_prompt_tokens}: nothing \
              can pass"
         );
         ensure!(
-            min_tokens.saturating_mul(2) <= max_total_tokens,
+            !sum_counts || min_tokens.saturating_mul(2) <= max_total_tokens,
             "--max-total-tokens {max_total_tokens} is less than twice --min-tokens {min_tokens}: \
              nothing can pass"
         );
         Ok(())
+    }
+}
+
+/// What the user sets of the filter; the rest stays as the style has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SetLimits {
+    /// [`Limits::min_tokens`].
+    pub min_tokens: Option<u32>,
+    /// [`Limits::max_prompt_tokens`].
+    pub max_prompt_tokens: Option<u32>,
+    /// [`Limits::max_total_tokens`].
+    pub max_total_tokens: Option<u32>,
+}
+
+impl SetLimits {
+    /// The whole filter: LMDeploy's where nothing is set, and for `in-order` only
+    /// what is set. `None`: no filter.
+    fn complete(self, style: SamplingStyle) -> Option<Limits> {
+        let others = match style {
+            SamplingStyle::InOrder if self == Self::default() => return None,
+            SamplingStyle::InOrder => Limits::NONE,
+            _ => Limits::default(),
+        };
+        Some(Limits {
+            min_tokens: self.min_tokens.unwrap_or(others.min_tokens),
+            max_prompt_tokens: self.max_prompt_tokens.unwrap_or(others.max_prompt_tokens),
+            max_total_tokens: self.max_total_tokens.unwrap_or(others.max_total_tokens),
+        })
     }
 }
 
@@ -117,34 +149,36 @@ pub struct Rules {
     /// LMDeploy v0.6.2's script the answer is then not counted and prompt and
     /// length together have no limit.
     pub output_tokens: Option<u32>,
-    /// `None`: LMDeploy's, and for `in-order` no filter at all.
-    pub limits: Option<Limits>,
+    /// Changes to the filter.
+    pub limits: SetLimits,
 }
 
 impl Rules {
+    /// The filter of `style` with what the user sets; `None` for none.
+    ///
     /// # Errors
     /// Nothing could pass; the text names the flags.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(super) fn filter(&self, style: SamplingStyle) -> Result<Option<Limits>> {
         ensure!(
             self.num_prompts != Some(0),
             "0 prompts were asked for; ask for at least 1 (--num-prompts)"
         );
-        if let Some(limits) = self.limits {
-            limits.check()?;
+        ensure!(
+            self.output_tokens != Some(0),
+            "--output-len 0: must be 1 or more"
+        );
+        let limits = self.limits.complete(style);
+        if let Some(limits) = limits {
+            limits.check(self.output_tokens.is_none())?;
+            if let Some(tokens) = self.output_tokens {
+                let least = limits.min_tokens;
+                ensure!(
+                    tokens >= least,
+                    "--output-len {tokens} is under --min-tokens {least}, so no prompt would pass"
+                );
+            }
         }
-        if let Some(tokens) = self.output_tokens {
-            let least = self.limits.unwrap_or_default().min_tokens;
-            ensure!(tokens > 0, "--output-len 0: must be 1 or more");
-            ensure!(
-                tokens >= least || self.filters_nothing(),
-                "--output-len {tokens} is under --min-tokens {least}, so no prompt would pass"
-            );
-        }
-        Ok(())
-    }
-
-    fn filters_nothing(&self) -> bool {
-        self.limits.is_none() && self.style == Some(SamplingStyle::InOrder)
+        Ok(limits)
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) struct Drawn {
 pub(super) struct Draw {
     pub(super) drawn: Vec<Drawn>,
     pub(super) filter: FilterCounts,
+    pub(super) limits: Option<Limits>,
     pub(super) style: SamplingStyle,
     pub(super) notes: Vec<String>,
 }
@@ -73,25 +74,14 @@ pub(super) fn draw(
         DatasetFormat::JsonlPrompts => SamplingStyle::InOrder,
         _ => SamplingStyle::Lmdeploy01,
     });
-    let rules = Rules {
-        style: Some(style),
-        ..*rules
-    };
-    rules.check()?;
-    let in_order = style == SamplingStyle::InOrder;
-    let filters = !in_order || rules.limits.is_some();
-    let none = if filters {
-        Limits::default()
-    } else {
-        Limits::NONE
-    };
+    let limits = rules.filter(style)?;
     let mut sampling = Sampling {
         dataset,
         tokenizer,
         watch,
         style,
-        limits: rules.limits.unwrap_or(none),
-        filters,
+        limits: limits.unwrap_or(Limits::NONE),
+        filters: limits.is_some(),
         output_tokens: rules.output_tokens,
         filter: FilterCounts {
             records: dataset.records(),
@@ -111,6 +101,7 @@ pub(super) fn draw(
     Ok(Draw {
         drawn,
         filter: sampling.filter,
+        limits,
         style,
         notes,
     })
@@ -133,11 +124,17 @@ impl Sampling<'_> {
         let places = random
             .sample(self.dataset.len(), usize::try_from(first)?)
             .with_context(|| {
+                // Below the least that is drawn, fewer prompts are no cure.
+                let fewer = if self.dataset.len() as u64 >= FEWEST_PAIRS_OF_026 {
+                    "fewer prompts (--num-prompts), "
+                } else {
+                    ""
+                };
                 format!(
                     "the dataset has {} pairs, but LMDeploy v0.2.6 to v0.6.1 first draws {first} \
                      for {count} prompts (1.2 times as many, at least {FEWEST_PAIRS_OF_026}) and \
-                     ends with an error here (Python's ValueError); use a larger dataset, fewer \
-                     prompts (--num-prompts), or --sampling lmdeploy-0.1 or lmdeploy-0.6.2",
+                     ends with an error here (Python's ValueError); use a larger dataset, {fewer}\
+                     or --sampling lmdeploy-0.1 or lmdeploy-0.6.2",
                     self.dataset.len()
                 )
             })?;
@@ -174,7 +171,7 @@ impl Sampling<'_> {
 
     /// The first `count` of `places` that pass.
     fn first_kept(&mut self, places: &[usize], count: usize) -> Result<Vec<Drawn>> {
-        self.watch.stage("counting tokens", count as u64);
+        self.watch.stage("counting tokens", 0);
         let mut kept: Vec<Drawn> = Vec::with_capacity(count.min(places.len()));
         let mut rest = places;
         while kept.len() < count && !rest.is_empty() {
@@ -251,7 +248,7 @@ impl Sampling<'_> {
         if !self.filters {
             ensure!(output_tokens > 0, "the answer is empty");
         }
-        let sum_counts = self.output_tokens.is_none();
+        let sum_counts = self.output_tokens.is_none() && limits.max_total_tokens < u32::MAX;
         Ok(if output_tokens < limits.min_tokens {
             Verdict::TooShort
         } else if sum_counts
@@ -309,8 +306,9 @@ impl Sampling<'_> {
         if let Some(first) = first {
             notes.push(format!(
                 "{others} of {stated_lines} prompts state other `prompt_tokens` than this \
-                 tokenizer counts ({first}); were they exported with another tokenizer? Compare \
-                 the workload's digests"
+                 tokenizer counts ({first}); were they exported with another tokenizer, or with \
+                 begin of sequence counted (--sampling lmdeploy-0.6.2)? Compare the workload's \
+                 digests"
             ));
         }
         Ok(())
@@ -339,13 +337,20 @@ impl Sampling<'_> {
             format!("of the {looked_at} that were drawn of the {pairs} others")
         };
         format!(
-            "of {records} records {without} have fewer than two turns; {others} {too_short} have a \
+            "of {records} records {without} have no prompt or no answer; {others} {too_short} have a \
              prompt or answer under {min_tokens} tokens, {prompt_too_long} a prompt over \
              {max_prompt_tokens}, {sum_too_long} more than {max_total_tokens} together"
         )
     }
 
     fn nothing_left(&self) -> String {
+        if self.filter.pairs == 0 {
+            return format!(
+                "{}: of {} records none has a prompt",
+                self.dataset.name(),
+                self.filter.records
+            );
+        }
         if !self.filters {
             return "there is no prompt in it".to_owned();
         }
@@ -365,10 +370,19 @@ impl Sampling<'_> {
                  (--num-prompts {kept})"
             );
         }
+        let fewer = match self.style {
+            // With fewer prompts the first draw shrinks, too.
+            SamplingStyle::Lmdeploy026 => {
+                "ask for fewer (--num-prompts; the first draw is 1.2 times that), take another \
+                 --sampling"
+                    .to_owned()
+            }
+            _ => format!("ask for at most {kept} (--num-prompts {kept})"),
+        };
         format!(
             "{count} prompts were asked for, but only {kept} conversations are left after \
-             LMDeploy's filter ({}); ask for at most {kept} (--num-prompts {kept}), use a larger \
-             dataset, or other limits (--min-tokens, --max-prompt-tokens, --max-total-tokens)",
+             LMDeploy's filter ({}); {fewer}, use a larger dataset, or other limits \
+             (--min-tokens, --max-prompt-tokens, --max-total-tokens)",
             self.dropped()
         )
     }

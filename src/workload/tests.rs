@@ -109,7 +109,7 @@ fn too_many_and_too_few_are_refused_with_numbers_and_cure() {
     let error = format!("{:#}", draw(&lengths, 3, 0).unwrap_err());
     for part in [
         "3 prompts were asked for, but only 2 conversations are left",
-        "of 8 records 2 have fewer than two turns",
+        "of 8 records 2 have no prompt or no answer",
         "of the 6 others 2 have a prompt or answer under 4",
         "1 a prompt over 1024",
         "1 more than 2048 together",
@@ -120,7 +120,7 @@ fn too_many_and_too_few_are_refused_with_numbers_and_cure() {
     for lengths in [&lengths[1..5], &[]] {
         let error = format!("{:#}", draw(lengths, 1, 0).unwrap_err());
         assert!(error.contains("no conversation is left"), "{error}");
-        assert!(error.contains("fewer than two turns"), "{error}");
+        assert!(error.contains("no prompt or no answer"), "{error}");
     }
     assert!(
         draw(&lengths, 0, 0)

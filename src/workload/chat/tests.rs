@@ -198,6 +198,7 @@ fn workload(texts: &[&str]) -> Workload {
     Workload {
         prompts: texts.iter().map(prompt).collect(),
         filter: FilterCounts::default(),
+        limits: None,
         style: None,
         notes: Vec::new(),
     }

@@ -70,8 +70,9 @@ struct Fields<'a> {
     conversations: Option<Seen<Turns<'a>>>,
     messages: Option<Seen<Messages<'a>>>,
     prompt: Option<&'a RawValue>,
-    output_tokens: Option<&'a RawValue>,
-    answer: Option<&'a RawValue>,
+    /// Under each of the names that are taken, the most telling first.
+    output_tokens: [Option<&'a RawValue>; 3],
+    answer: [Option<&'a RawValue>; 3],
     prompt_tokens: Option<&'a RawValue>,
 }
 
@@ -91,12 +92,20 @@ impl<'de> Shape<'de> for RecordShape {
                     fields.messages = Some(object.next_value_seed(Loose::new(MessagesShape))?);
                 }
                 Key::Prompt if wanted(JsonlPrompts) => fields.prompt = object.next_value()?,
-                Key::OutputTokens | Key::OutputLen | Key::MaxTokens if wanted(JsonlPrompts) => {
-                    fields.output_tokens = object.next_value()?;
+                Key::OutputTokens if wanted(JsonlPrompts) => {
+                    fields.output_tokens[0] = object.next_value()?;
                 }
-                Key::Completion | Key::Answer | Key::Output if wanted(JsonlPrompts) => {
-                    fields.answer = object.next_value()?;
+                Key::OutputLen if wanted(JsonlPrompts) => {
+                    fields.output_tokens[1] = object.next_value()?;
                 }
+                Key::MaxTokens if wanted(JsonlPrompts) => {
+                    fields.output_tokens[2] = object.next_value()?;
+                }
+                Key::Completion if wanted(JsonlPrompts) => {
+                    fields.answer[0] = object.next_value()?;
+                }
+                Key::Answer if wanted(JsonlPrompts) => fields.answer[1] = object.next_value()?,
+                Key::Output if wanted(JsonlPrompts) => fields.answer[2] = object.next_value()?,
                 Key::PromptTokens if wanted(JsonlPrompts) => {
                     fields.prompt_tokens = object.next_value()?;
                 }
@@ -143,7 +152,8 @@ impl<'a> Fields<'a> {
                 }
             });
         };
-        let answer = match (self.output_tokens, self.answer) {
+        let first = |names: [Option<&'a RawValue>; 3]| names.into_iter().flatten().next();
+        let answer = match (first(self.output_tokens), first(self.answer)) {
             (Some(number), _) => FoundAnswer::Tokens(tokens(number, "requested length")?),
             (None, Some(text)) => FoundAnswer::Text(string(text, "its answer")?),
             (None, None) => FoundAnswer::Unknown,
