@@ -1,11 +1,6 @@
 //! Lines of prompts, a workload of one's own: nothing is dropped or changed but by
 //! what the user says.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test may stop at what it did not expect"
-)]
-
 use pairbench::workload::{Rules, SetLimits, Tokenizer, Workload, read_dataset_bytes, sample};
 
 fn of(json: &str, rules: Rules) -> anyhow::Result<Workload> {
