@@ -9,6 +9,7 @@ mod distribution;
 pub(crate) mod fixture;
 mod metric;
 mod prompts;
+mod reason;
 mod summary;
 #[cfg(test)]
 mod summary_properties;
@@ -27,8 +28,9 @@ pub(crate) mod words;
 pub use client::Client;
 pub use distribution::Distribution;
 pub use metric::{Metric, ratio};
+pub use reason::Reason;
 pub use summary::{Counts, Latencies, Summary, summarize};
 pub use together::{Arm, judge_together, labels};
 pub use tokens::{Messages, ServerPrompts, TextCheck, TokenSource, Tokens};
-pub use verdict::{Reason, Verdict, arms_missing, judge};
+pub use verdict::{Verdict, arms_missing, judge};
 pub use way::{HopMean, Way};

@@ -2,9 +2,9 @@
 //! plan's. Knows records and counts; what the arms have in common is judged
 //! elsewhere.
 
+use super::reason::{Reason, above_one_percent, reason};
 use super::summary::Summary;
 use super::tokens::ServerPrompts;
-use super::verdict::{Reason, above_one_percent, reason};
 use super::words::{grouped, one_line, percent_off};
 use crate::record::Run;
 

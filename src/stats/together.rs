@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::reason::{Reason, above_one_percent, reason};
 use super::summary::Summary;
 use super::tokens;
-use super::verdict::{Reason, Verdict, above_one_percent, judge, reason};
+use super::verdict::{Verdict, judge};
 use super::words::{counted, grouped, one_line, percent_off};
 use crate::record::{Record, Run, RunHeader};
 

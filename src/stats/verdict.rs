@@ -3,28 +3,13 @@
 //! Every objection carries its numbers and a cure.
 
 use super::prompts::prompt_tokens;
+use super::reason::{Reason, above_one_percent, reason};
 use super::summary::Summary;
 use super::words::{counted, grouped, grouped_decimal, one_line};
 use crate::record::Run;
 
 /// Longest error text that a verdict quotes, in characters.
 const QUOTE: usize = 200;
-
-/// An objection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reason {
-    /// Number of the rule; 0: the run did not come to its planned end.
-    pub rule: u8,
-    /// Short name for the CSV.
-    pub code: &'static str,
-    /// The arm that it is about, by its place among the arms; `None`: all of
-    /// them, or the only one.
-    pub arm: Option<usize>,
-    /// What was found, with numbers.
-    pub text: String,
-    /// What to do about it.
-    pub cure: String,
-}
 
 /// Whether figures count. They do when there is no reason against it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,16 +35,6 @@ impl Verdict {
     }
 }
 
-pub(super) fn reason(rule: u8, code: &'static str, text: String, cure: &str) -> Reason {
-    Reason {
-        rule,
-        code,
-        arm: None,
-        text,
-        cure: cure.to_owned(),
-    }
-}
-
 /// The objection to a comparison that lacks planned arms; none if none is
 /// missing.
 #[must_use]
@@ -72,11 +47,6 @@ pub fn arms_missing(names: &[&str]) -> Option<Reason> {
             "see the error below, if there is one, and run the comparison again",
         )
     })
-}
-
-/// Whether more than one in a hundred of `whole` is `part`.
-pub(super) fn above_one_percent(part: u64, whole: u64) -> bool {
-    u128::from(part) * 100 > u128::from(whole)
 }
 
 /// Judges one run by itself.

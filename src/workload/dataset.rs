@@ -5,6 +5,8 @@
 //! `walk`'s, what a record means `record`'s. It refuses to choose: every record
 //! with a prompt and an answer becomes a pair, in file order.
 
+mod bytes;
+mod found;
 mod loose;
 mod messages;
 mod pieces;
@@ -21,7 +23,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use source::Bytes;
+use bytes::Bytes;
 
 /// What a dataset is written in, or made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess};
 use serde_json::value::RawValue;
 
+use super::found::{FoundAnswer, FoundPair, Text, short, string, wanted_or};
 use super::loose::{Loose, Seen, Shape};
-use super::record::{FoundAnswer, FoundPair, Text, short, string, wanted_or};
 
 /// The first user message and the assistant's next one.
 #[derive(Default)]

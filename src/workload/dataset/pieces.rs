@@ -7,8 +7,8 @@
 use anyhow::Result;
 
 use super::super::blocks;
-use super::record::FoundPair;
-use super::source::Bytes;
+use super::bytes::Bytes;
+use super::found::FoundPair;
 use super::walk::{Fault, Step, Walk, entry};
 use super::{AnswerSpan, DatasetFormat, Entry, Read, Span};
 

@@ -4,13 +4,12 @@
 //! its answer stand, and nothing else. It refuses what LMDeploy's script would
 //! stumble over; what the script never looks at is skipped.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess};
 use serde_json::value::RawValue;
 
 use super::DatasetFormat;
+use super::found::{FoundAnswer, FoundPair, Text, short, string, wanted_or};
 use super::loose::{Loose, Seen, Shape};
 use super::messages::{Messages, MessagesShape};
 
@@ -19,23 +18,6 @@ use super::messages::{Messages, MessagesShape};
 pub(super) struct Found<'a> {
     pub(super) format: DatasetFormat,
     pub(super) pair: Option<FoundPair<'a>>,
-}
-
-#[derive(Debug)]
-pub(super) struct FoundPair<'a> {
-    pub(super) prompt: Text<'a>,
-    pub(super) answer: FoundAnswer<'a>,
-    pub(super) stated_tokens: Option<u32>,
-}
-
-/// A JSON string, quotes included, as it stands in the file or made anew.
-pub(super) type Text<'a> = Cow<'a, str>;
-
-#[derive(Debug)]
-pub(super) enum FoundAnswer<'a> {
-    Text(Text<'a>),
-    Tokens(u32),
-    Unknown,
 }
 
 /// Reads one record, of `format` if that is known.
@@ -171,13 +153,6 @@ impl<'a> Fields<'a> {
     }
 }
 
-pub(super) fn wanted_or<T>(seen: Seen<T>, complaint: impl Fn(&str) -> String) -> Result<T, String> {
-    match seen {
-        Seen::Wanted(value) => Ok(value),
-        Seen::Other(kind) => Err(complaint(kind)),
-    }
-}
-
 /// A requested length.
 fn tokens(number: &RawValue, what: &str) -> Result<u32, String> {
     let text = number.get();
@@ -189,38 +164,6 @@ fn tokens(number: &RawValue, what: &str) -> Result<u32, String> {
             short(text)
         )),
     }
-}
-
-pub(super) fn short(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(40) {
-        Some((end, _)) => format!("{}...", &text[..end]).into(),
-        None => text.into(),
-    }
-}
-
-/// Takes a string as it stands, if it is one and all of it can be read: half of a
-/// UTF-16 pair is no character.
-pub(super) fn string<'a>(value: &'a RawValue, what: &str) -> Result<Text<'a>, String> {
-    let text = value.get();
-    let kind = match text.as_bytes() {
-        [b'"', ..] => {
-            if memchr::memmem::find(text.as_bytes(), b"\\u").is_some()
-                && serde_json::from_str::<String>(text).is_err()
-            {
-                return Err(format!(
-                    "{what} holds half of a UTF-16 pair (such as \\ud83d alone), which is no \
-                     character and cannot be tokenised; repair or drop the record"
-                ));
-            }
-            return Ok(Cow::Borrowed(text));
-        }
-        [b'[', ..] => "a list",
-        [b'{', ..] => "an object",
-        [b't' | b'f', ..] => "true or false",
-        [b'n', ..] => "null",
-        _ => "a number",
-    };
-    Err(format!("{what} is {kind}, not a string"))
 }
 
 /// The first two turns of a list of turns.

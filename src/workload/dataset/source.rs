@@ -3,7 +3,6 @@
 //! Knows files, pipes and archives: how they are opened, mapped, unpacked and
 //! refused. It refuses to know what stands in them.
 
-use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, BufReader, ErrorKind, Read as _};
 use std::path::Path;
@@ -12,24 +11,9 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use flate2::bufread::MultiGzDecoder;
 use memmap2::Mmap;
 
+use super::bytes::Bytes;
 use super::zstd::Frames;
 use super::{DatasetFormat, Read, pieces, stream};
-
-/// The bytes in which the texts stand.
-#[derive(Debug)]
-pub(super) enum Bytes {
-    Mapped(Mmap),
-    Memory(Cow<'static, [u8]>),
-}
-
-impl Bytes {
-    pub(super) fn get(&self) -> &[u8] {
-        match self {
-            Self::Mapped(map) => map,
-            Self::Memory(bytes) => bytes,
-        }
-    }
-}
 
 /// How much of a stream is looked at to tell what it is.
 const FIRST_BYTES: u64 = 4096;

@@ -8,7 +8,7 @@ use std::io;
 
 use anyhow::{Result, anyhow, ensure};
 
-use super::source::Bytes;
+use super::bytes::Bytes;
 use super::walk::{LARGEST_RECORD_BYTES, Step, Walk, entry};
 use super::{DatasetFormat, Read, Span};
 

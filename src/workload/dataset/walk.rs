@@ -6,7 +6,8 @@
 use anyhow::anyhow;
 use serde_json::error::Category;
 
-use super::record::{self, FoundAnswer, FoundPair, RecordError};
+use super::found::{FoundAnswer, FoundPair};
+use super::record::{self, RecordError};
 use super::{AnswerSpan, DatasetFormat, Entry, Span};
 
 /// Most bytes of one record. The longest of ShareGPT has a few hundred thousand,
