@@ -141,6 +141,12 @@ fn templates_that_cannot_be_followed_are_refused_with_their_line() {
             "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
             "recursion",
         ),
+        // Two to the power of 200 bytes, at a few instructions for each doubling.
+        (
+            "{% set n = namespace(x='ab') %}{% for a in range(200) %}{% set n.x = n.x ~ n.x %}\
+             {% endfor %}",
+            "does not come to an end",
+        ),
         (
             "{% set x = 'x' * 9000 %}{% for a in range(9000) %}{{ x }}{% endfor %}",
             "bytes",
