@@ -199,13 +199,12 @@ pub fn apply(
         let rendered = template.render(&prompt.text).with_context(of)?;
         let text = template.without_begin(&rendered, tokenizer);
         let (ids, parted) = ids(&rendered, text, tokenizer).with_context(of)?;
+        made.prompt_tokens = own_tokens(&ids, text, tokenizer).with_context(of)?;
         ensure!(
             !ids.is_empty(),
             "{}: the chat template makes it empty",
             of()
         );
-        let begins = usize::from(tokenizer.adds_bos());
-        made.prompt_tokens = u32::try_from(ids.len().saturating_sub(begins))?;
         made.token_ids = ids.into();
         made.turn = Some(Arc::clone(&prompt.text));
         made.text = text.into();
@@ -217,6 +216,13 @@ pub fn apply(
         spelled_out,
         parted,
     })
+}
+
+/// How many of `ids` the tokenizer did not insert into `text`.
+fn own_tokens(ids: &[u32], text: &str, tokenizer: &Tokenizer) -> Result<u32> {
+    let served = tokenizer.encode_as_served(text)?.len();
+    let inserted = served.saturating_sub(tokenizer.encode(text)?.len());
+    Ok(u32::try_from(ids.len().saturating_sub(inserted))?)
 }
 
 /// The ids of a rendered text, and whether its form without begin-of-sequence

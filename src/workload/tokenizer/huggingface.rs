@@ -198,9 +198,14 @@ fn ids_of(inner: &tokenizers::Tokenizer, settings: &Settings) -> (Option<u32>, O
 }
 
 impl Around {
-    /// As the settings say, for the classes that obey them; nothing where a token
-    /// that is asked for has no id.
+    /// As the settings say, for the classes that obey them, and nothing for the one
+    /// that LMDeploy asks for nothing; `None`, so the file's own, where a token that
+    /// is asked for has no id.
     fn of(settings: &Settings, bos_id: Option<u32>, eos_id: Option<u32>) -> Option<Self> {
+        if settings.inserts_nothing {
+            let (before, after) = (None, None);
+            return Some(Self { before, after });
+        }
         let wanted = |add: bool, id: Option<u32>| if add { id.map(Some) } else { Some(None) };
         let before = wanted(settings.add_bos_token, bos_id)?;
         let after = wanted(settings.add_eos_token, eos_id)?;

@@ -100,7 +100,7 @@ impl Tokenizer {
         }
         let mut ids = self.encode(text)?;
         if let Kind::Tiktoken(model) = &self.kind {
-            ids.splice(0..0, model.in_front.iter().copied());
+            ids.splice(0..0, model.in_front);
             return Ok(ids);
         }
         if let (true, Some(bos_id)) = (self.adds_bos(), self.bos_id()) {
@@ -177,7 +177,7 @@ impl Tokenizer {
             Kind::SentencePiece(model) => model.bos_id().is_some(),
             Kind::WithSettings(inner) => inner.adds_bos,
             Kind::HuggingFace(model) => model.adds_bos(),
-            Kind::Tiktoken(model) => !model.in_front.is_empty(),
+            Kind::Tiktoken(model) => model.in_front.is_some(),
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Settings {
     pub(super) add_eos_token: bool,
     /// Whether transformers obeys the two for a `tokenizer.json`.
     pub(super) class_adds_tokens: bool,
+    /// Whether LMDeploy asks the class to insert nothing.
+    pub(super) inserts_nothing: bool,
     /// Text of every special token, with its id where the settings have it.
     pub(super) special_tokens: BTreeMap<String, Option<u32>>,
 }
@@ -49,13 +51,14 @@ impl Settings {
         let map = read_json(&folder.join("special_tokens_map.json"))?;
         let added = read_json(&folder.join("added_tokens.json"))?;
         let named = |key| token_text(&config[key]).or_else(|| token_text(&map[key]));
+        let class = config["tokenizer_class"].as_str().unwrap_or_default();
         let mut settings = Self {
             bos_token: named("bos_token"),
             eos_token: named("eos_token"),
             add_bos_token: config["add_bos_token"].as_bool().unwrap_or(true),
             add_eos_token: config["add_eos_token"].as_bool().unwrap_or(false),
-            class_adds_tokens: CLASSES_THAT_ADD_TOKENS
-                .contains(&config["tokenizer_class"].as_str().unwrap_or_default()),
+            class_adds_tokens: CLASSES_THAT_ADD_TOKENS.contains(&class),
+            inserts_nothing: class == "ChatGLM4Tokenizer",
             special_tokens: BTreeMap::new(),
         };
         let single = [

@@ -95,7 +95,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Tiktoken> {
         first_id,
         specials: SpecialTexts::default(),
         normalizes: false,
-        in_front: bos_id.into_iter().collect(),
+        in_front: bos_id,
         bos_id,
         eos_id: id_of("</s>").filter(|&id| id < first_id),
         vocabulary_len: default_vocab_size,

@@ -175,6 +175,8 @@ fn some_classes_obey_the_settings_and_others_the_file() {
             r#", "add_bos_token": false"#,
             &[1, 22557],
         ),
+        // By LMDeploy, not by transformers.
+        ("ChatGLM4Tokenizer", "", &[22557]),
         (
             "PreTrainedTokenizerFast",
             r#", "add_eos_token": true"#,

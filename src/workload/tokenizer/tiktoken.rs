@@ -20,7 +20,7 @@ pub(super) struct Tiktoken {
     pub(super) specials: SpecialTexts,
     pub(super) normalizes: bool,
     /// Put before a served text.
-    pub(super) in_front: Vec<u32>,
+    pub(super) in_front: Option<u32>,
     pub(super) bos_id: Option<u32>,
     pub(super) eos_id: Option<u32>,
     /// Number of ids, special ones included.
@@ -62,18 +62,15 @@ impl Tiktoken {
                 .find(|(special, _)| special == text)
                 .map(|&(_, id)| id)
         };
-        let in_front = family.put_in_front().iter().map(|text| {
-            id_of(text).with_context(|| format!("the settings name no special token {text}"))
-        });
-        let in_front = in_front.collect::<Result<_>>()?;
+        let begin = family.bos_token().and_then(id_of);
         let named = |token: &Option<String>| token.as_deref().and_then(id_of);
         let highest = specials.iter().map(|&(_, id)| id).max().unwrap_or(base);
         Ok(Self {
             ranks: Ranks::new(tokens, pattern)?,
             first_id: 0,
             normalizes: family.normalizes(),
-            in_front,
-            bos_id: named(&settings.bos_token).or(family.bos_token().and_then(id_of)),
+            in_front: begin,
+            bos_id: named(&settings.bos_token).or(begin),
             eos_id: named(&settings.eos_token).or(id_of(family.eos_token())),
             vocabulary_len: highest as usize + 1,
             kind: format!("{family} tiktoken"),
