@@ -238,13 +238,7 @@ fn ids(rendered: &str, text: &str, tokenizer: &Tokenizer) -> Result<(Vec<u32>, b
     if !is_token {
         return Ok((sent, false));
     }
-    let mut whole = tokenizer.encode_as_served(rendered)?;
-    if let [first, second, ..] = whole[..]
-        && first == second
-        && Some(first) == tokenizer.bos_id()
-    {
-        whole.remove(0);
-    }
+    let whole = tokenizer.encode_as_served(rendered)?;
     let parted = whole != sent;
     Ok((whole, parted))
 }

@@ -90,11 +90,26 @@ impl Tokenizer {
     }
 
     /// The ids that a server makes of `text` as a raw prompt: with begin of
-    /// sequence where the tokenizer adds it, and whatever else it adds.
+    /// sequence where the tokenizer adds it, and whatever else it adds. Of two
+    /// begins of sequence at the start one goes, whoever wrote them, as in LMDeploy
+    /// v0.6.3 and later (`Tokenizer.encode`); older versions kept both.
     ///
     /// # Errors
     /// As [`Self::encode`].
     pub fn encode_as_served(&self, text: &str) -> Result<Vec<u32>> {
+        let mut ids = self.encode_with_insertions(text)?;
+        // SentencePiece reads no special tokens in text, so it has no second one.
+        if !matches!(self.kind, Kind::SentencePiece(_))
+            && let [first, second, ..] = ids[..]
+            && first == second
+            && Some(first) == self.bos_id()
+        {
+            ids.remove(0);
+        }
+        Ok(ids)
+    }
+
+    fn encode_with_insertions(&self, text: &str) -> Result<Vec<u32>> {
         if let Kind::HuggingFace(model) = &self.kind {
             return model.encode(text, true);
         }
