@@ -215,6 +215,56 @@ fn broken_files_are_refused_with_their_line() {
 }
 
 #[test]
+fn ids_that_no_vocabulary_has_are_refused() {
+    let small = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tokenizers");
+    let tekken = fs::read(small.join("tekken-small/tekken.json")).unwrap();
+    let tekken: serde_json::Value = serde_json::from_slice(&tekken).unwrap();
+    let config = |vocabulary: u64, specials: u64| {
+        let mut file = tekken.clone();
+        file["config"]["default_vocab_size"] = vocabulary.into();
+        file["config"]["default_num_special_tokens"] = specials.into();
+        file.to_string()
+    };
+    let both = config(4_294_967_295, 4_294_966_295);
+    let alone = config(1 << 25, 1000);
+    let file = ranks(0);
+    let json = vocabulary(' ').replace("\"ab\":256", "\"ab\":4294967294");
+    let decoder: &[u8] = br#"{"added_tokens_decoder": {"4294967294": {"content": "<x>"}}}"#;
+    let added: &[u8] = br#"{"<x>": 99999999999}"#;
+    for (files, complaint) in [
+        (
+            &[("tekken.json", both.as_bytes())][..],
+            "a vocabulary of 4294967295 ids",
+        ),
+        (
+            &[("tekken.json", alone.as_bytes())],
+            "a vocabulary of 33554432 ids",
+        ),
+        (
+            &[
+                ("qwen.tiktoken", file.as_bytes()),
+                ("tokenizer_config.json", decoder),
+            ],
+            "tokenizer_config.json`: \"<x>\" has the id 4294967294",
+        ),
+        (
+            &[
+                ("qwen.tiktoken", file.as_bytes()),
+                ("added_tokens.json", added),
+            ],
+            "added_tokens.json`: \"<x>\" has the id 99999999999",
+        ),
+    ] {
+        let error = refusal(files, None);
+        assert!(error.contains(complaint), "{complaint}: {error}");
+        assert!(error.contains("16777216"), "{error}");
+    }
+    let merges: [(&str, &[u8]); 2] = [("vocab.json", json.as_bytes()), ("merges.txt", b"#\na b\n")];
+    let error = refusal(&merges, Some(Family::Gpt2));
+    assert!(error.contains("\"ab\" has the id 4294967294"), "{error}");
+}
+
+#[test]
 fn broken_merges_are_refused_with_their_line() {
     let (json, lacking) = (vocabulary(' '), vocabulary('é'));
     let (json, lacking) = (json.as_bytes(), lacking.as_bytes());

@@ -14,7 +14,7 @@ mod tekken;
 mod tiktoken;
 mod vocab_merges;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 
 use super::blocks;
 pub use family::Family;
@@ -22,6 +22,19 @@ use huggingface::HuggingFace;
 use sentencepiece::SentencePiece;
 use settings::{Segment, SpecialTexts};
 use tiktoken::Tiktoken;
+
+/// Ids are below this number, far above those of any vocabulary: a damaged file
+/// with a higher one would fill the memory, as some tables have a place for each.
+const MOST_IDS: u32 = 1 << 24;
+
+/// Objects to an id that no vocabulary has.
+fn check_id(id: u64, token: &str) -> Result<()> {
+    ensure!(
+        id < MOST_IDS.into(),
+        "{token:?} has the id {id}, and ids are below {MOST_IDS}: was the file damaged?"
+    );
+    Ok(())
+}
 
 /// A model's tokenizer. Encodes from any number of threads at the same time.
 pub struct Tokenizer {

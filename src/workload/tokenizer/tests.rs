@@ -323,6 +323,21 @@ fn what_cannot_be_loaded_is_refused_with_path_and_file() {
             "no `tokenizer.json`",
         ),
         (
+            &[(
+                "tokenizer.json",
+                br#"{"version": "1.0", "added_tokens": [], "model": {"type": "BPE",
+                    "vocab": {"a": 16777216}, "merges": []}}"#,
+            )],
+            "\"a\" has the id 16777216",
+        ),
+        (
+            &[(
+                "tokenizer.json",
+                br#"{"version": "1.0", "added_tokens": [{"id": 4294967294, "content": "<x>"}]}"#,
+            )],
+            "\"<x>\" has the id 4294967294",
+        ),
+        (
             &[("tokenizer.json", b"[1]"), ("tokenizer_config.json", b"{")],
             "is not JSON",
         ),
