@@ -104,6 +104,39 @@ fn the_family_is_told_by_what_lies_beside_or_by_the_user() {
     assert_eq!(tokenizer.encode("a<|user|>").unwrap(), [97, 302]);
 }
 
+/// Llama 3.1 gave ids of 3.0's reserved tokens other names; its settings say which.
+#[test]
+fn settings_rename_llama_3s_special_tokens() {
+    let file = ranks(0);
+    let told: &[u8] = br#"{"added_tokens_decoder": {"264": {"content": "<|eom_id|>"},
+        "266": {"content": "<|python_tag|>"}, "600": {"content": "<|image|>"}}}"#;
+    let files: [(&str, &[u8]); 2] = [
+        ("tokenizer.model", file.as_bytes()),
+        ("tokenizer_config.json", told),
+    ];
+    let renamed = load(&files, Some(Family::Llama3)).unwrap();
+    let usual = load(&files[..1], Some(Family::Llama3)).unwrap();
+    for (text, id) in [
+        ("<|eom_id|>", 264),
+        ("<|python_tag|>", 266),
+        ("<|image|>", 600),
+        ("<|eot_id|>", 265),
+        ("<|reserved_special_token_250|>", 511),
+    ] {
+        assert_eq!(renamed.encode(text).unwrap(), [id], "{text}");
+        let is_known = usual.count(text).unwrap() == 1;
+        assert_eq!(is_known, text.contains("eot") || text.contains("reserved"));
+    }
+    let reserved = "<|reserved_special_token_4|>";
+    assert_eq!(usual.encode(reserved).unwrap(), [264]);
+    assert!(renamed.count(reserved).unwrap() > 1);
+    assert_eq!(renamed.encode_as_served("a").unwrap(), [256, 97]);
+    assert_eq!(
+        (usual.vocabulary_len(), renamed.vocabulary_len()),
+        (512, 601)
+    );
+}
+
 #[test]
 fn qwen_writes_text_in_normal_form_c_first() {
     let tokenizer = load(&[("qwen.tiktoken", ranks(0).as_bytes())], None).unwrap();

@@ -4,6 +4,7 @@
 //! what is put in front of a served text. It refuses to know how ranks merge.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use anyhow::{Context, Result, ensure};
 use tokenizers::NormalizedString;
@@ -31,7 +32,8 @@ pub(super) struct Tiktoken {
 
 impl Tiktoken {
     /// Reads the bytes of a `*.tiktoken` or base64 `tokenizer.model`. Special tokens
-    /// are the family's; GLM-4's are those of its settings, where they give ids.
+    /// are the family's; where the settings give ids, GLM-4's are those of the settings, and
+    /// Llama 3's take names from there (3.1 renamed some of 3.0's reserved tokens).
     ///
     /// # Errors
     /// The bytes are no such file, or not that family's.
@@ -46,8 +48,16 @@ impl Tiktoken {
         let written: Vec<(String, u32)> = written
             .filter_map(|(text, id)| Some((text.clone(), (*id)?)))
             .collect();
-        if family == Family::Glm4 && !written.is_empty() {
-            specials = written;
+        match family {
+            Family::Glm4 if !written.is_empty() => specials = written,
+            // Later models of the family gave ids of reserved tokens other names.
+            Family::Llama3 => {
+                let texts: HashSet<&str> = written.iter().map(|(text, _)| text.as_str()).collect();
+                let ids: HashSet<u32> = written.iter().map(|&(_, id)| id).collect();
+                specials.retain(|(text, id)| !texts.contains(text.as_str()) && !ids.contains(id));
+                specials.extend(written);
+            }
+            _ => {}
         }
         for (text, id) in &specials {
             ensure!(
