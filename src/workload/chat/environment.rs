@@ -16,7 +16,10 @@ use minijinja_contrib::pycompat::unknown_method_callback;
 /// Name of the one template.
 pub(super) const NAME: &str = "chat template";
 /// Instructions that one prompt may take: templates take hundreds, one that
-/// counts for ever is stopped within about a second.
+/// counts for ever is stopped within about a second. 64 bytes of text that a
+/// template makes are one, too, so no text grows above 128 MB. Lists that are
+/// joined with `+` are not charged (minijinja 3.1): one that is doubled again and
+/// again still fills the memory.
 const FUEL: u64 = 2_000_000;
 
 /// The environment with `text` as its template; `now` is what `strftime_now`

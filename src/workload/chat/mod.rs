@@ -24,6 +24,9 @@ use source::Source;
 /// Longer than any prompt: 64 MiB.
 const LONGEST_PROMPT_BYTES: usize = 64 << 20;
 
+/// A turn that no template says by itself.
+const PROBE: &str = "pairbench probes this template";
+
 /// A chat template, ready to render. Renders from any number of threads at the
 /// same time.
 #[derive(Debug)]
@@ -41,7 +44,7 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// A file cannot be read, is of no known form, or the template has a fault
-    /// in its syntax; the text says where.
+    /// in its syntax or leaves out what the user says; the text says where.
     pub fn load(tokenizer_path: &Path, today: Option<&str>) -> Result<Option<Self>> {
         let folder = source::folder_of(tokenizer_path);
         let found = source::find(&folder)?;
@@ -64,7 +67,23 @@ impl ChatTemplate {
             .context("the date for the chat template is no date")?;
         let jinja = environment::environment(&source.text, now)
             .map_err(|error| environment::in_words(&error, &source.origin))?;
-        Ok(Self { jinja, source })
+        let template = Self { jinja, source };
+        template.check_turn()?;
+        Ok(template)
+    }
+
+    /// Objects to a template that leaves out the turn: every prompt would be the
+    /// same. One that refuses the turn has its say when it renders prompts.
+    fn check_turn(&self) -> Result<()> {
+        let leaves_out = |text: String| !text.contains(PROBE);
+        ensure!(
+            !self.render(PROBE).is_ok_and(leaves_out),
+            "chat template {}: its text leaves out what the user says, so all prompts would be \
+             the same; put the model's own chat_template.jinja there (one for turns of several \
+             parts, such as images, takes no plain text), or send raw prompts (--prompt raw)",
+            self.source.origin
+        );
+        Ok(())
     }
 
     /// Where the template was found.
@@ -186,7 +205,7 @@ pub struct Applied {
 ///
 /// # Errors
 /// Of [`ChatTemplate::render`] and the tokenizer, for the first prompt that
-/// fails.
+/// fails; a prompt has no token but those that the tokenizer inserts.
 pub fn apply(
     workload: &mut Workload,
     template: &ChatTemplate,
@@ -199,13 +218,14 @@ pub fn apply(
         let rendered = template.render(&prompt.text).with_context(of)?;
         let text = template.without_begin(&rendered, tokenizer);
         let (ids, parted) = ids(&rendered, text, tokenizer).with_context(of)?;
+        made.prompt_tokens = own_tokens(&ids, text, tokenizer).with_context(of)?;
         ensure!(
-            !ids.is_empty(),
-            "{}: the chat template makes it empty",
-            of()
+            made.prompt_tokens > 0,
+            "{}: the chat template {} makes it empty; leave the pair out, or send raw prompts \
+             (--prompt raw)",
+            of(),
+            template.origin()
         );
-        let begins = usize::from(tokenizer.adds_bos());
-        made.prompt_tokens = u32::try_from(ids.len().saturating_sub(begins))?;
         made.token_ids = ids.into();
         made.turn = Some(Arc::clone(&prompt.text));
         made.text = text.into();
@@ -217,6 +237,13 @@ pub fn apply(
         spelled_out,
         parted,
     })
+}
+
+/// How many of `ids` the tokenizer did not insert into `text`.
+fn own_tokens(ids: &[u32], text: &str, tokenizer: &Tokenizer) -> Result<u32> {
+    let served = tokenizer.encode_as_served(text)?.len();
+    let inserted = served.saturating_sub(tokenizer.encode(text)?.len());
+    Ok(u32::try_from(ids.len().saturating_sub(inserted))?)
 }
 
 /// The ids of a rendered text, and whether its form without begin-of-sequence
@@ -232,13 +259,7 @@ fn ids(rendered: &str, text: &str, tokenizer: &Tokenizer) -> Result<(Vec<u32>, b
     if !is_token {
         return Ok((sent, false));
     }
-    let mut whole = tokenizer.encode_as_served(rendered)?;
-    if let [first, second, ..] = whole[..]
-        && first == second
-        && Some(first) == tokenizer.bos_id()
-    {
-        whole.remove(0);
-    }
+    let whole = tokenizer.encode_as_served(rendered)?;
     let parted = whole != sent;
     Ok((whole, parted))
 }

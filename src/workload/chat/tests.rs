@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::environment::without_generation_marks;
 use super::*;
-use crate::workload::{FilterCounts, Prompt};
+use crate::workload::{Family, FilterCounts, Prompt};
 
 #[derive(Deserialize)]
 struct Cases {
@@ -76,8 +76,9 @@ fn a_template_is_found_where_transformers_finds_it() {
         {"name": "default", "template": "{{ bos_token }}D {{ messages[0].content }}"}]});
     fs::write(at("tokenizer_config.json"), list.to_string()).unwrap();
     assert_eq!(rendered(), "<s>D hi");
-    fs::write(at("chat_template.jinja"), "J{{ bos_token }}").unwrap();
-    assert_eq!(rendered(), "J<s>");
+    let jinja = "J{{ bos_token }} {{ messages[0].content }}";
+    fs::write(at("chat_template.jinja"), jinja).unwrap();
+    assert_eq!(rendered(), "J<s> hi");
     assert!(load().unwrap().origin().contains("chat_template.jinja"));
 }
 
@@ -141,6 +142,12 @@ fn templates_that_cannot_be_followed_are_refused_with_their_line() {
             "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
             "recursion",
         ),
+        // Two to the power of 200 bytes, at a few instructions for each doubling.
+        (
+            "{% set n = namespace(x='ab') %}{% for a in range(200) %}{% set n.x = n.x ~ n.x %}\
+             {% endfor %}",
+            "does not come to an end",
+        ),
         (
             "{% set x = 'x' * 9000 %}{% for a in range(9000) %}{{ x }}{% endfor %}",
             "bytes",
@@ -157,8 +164,8 @@ fn templates_that_cannot_be_followed_are_refused_with_their_line() {
 #[test]
 fn a_date_comes_from_outside() {
     let folder = tempfile::tempdir().unwrap();
-    let text =
-        "{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}{% else %}-{% endif %}";
+    let text = "{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}{% else %}-\
+                {% endif %}{{ messages[0].content }}";
     fs::write(folder.path().join("chat_template.jinja"), text).unwrap();
     let at = |today| ChatTemplate::load(folder.path(), today).unwrap().unwrap();
     assert!(at(None).is_dated());
@@ -249,12 +256,76 @@ fn special_tokens_that_a_tokenizer_spells_out_are_named() {
 }
 
 #[test]
-fn a_template_that_writes_nothing_leaves_the_begin_of_sequence() {
-    let template = template("{# nothing #}").unwrap();
-    let tokenizer = mistral();
-    let mut workload = workload(&["hi"]);
+fn a_template_without_the_users_words_is_refused_with_its_place() {
+    let jinja = [
+        "",
+        "fixed",
+        "{# nothing #}",
+        "{% if messages %}x{% endif %}",
+    ];
+    // The words for turns of several parts: a text has none.
+    let parts = "{% for part in messages[0].content %}{{ part.text }}{% endfor %}";
+    for text in jinja.into_iter().chain([parts]) {
+        let error = format!("{:#}", template(text).unwrap_err());
+        for words in ["chat_template.jinja", "what the user says", "--prompt raw"] {
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer_config.json");
+    fs::write(path, r#"{"chat_template": ""}"#).unwrap();
+    let error = ChatTemplate::load(folder.path(), None).unwrap_err();
+    let error = format!("{error:#}");
+    assert!(error.contains("`chat_template` in `"), "{error}");
+}
+
+#[test]
+fn a_prompt_that_a_template_makes_empty_is_refused() {
+    let template = template("{{ messages[0].content | trim }}").unwrap();
+    let mut workload = workload(&["hi", "  \n"]);
+    let error = apply(&mut workload, &template, &mistral()).unwrap_err();
+    let error = format!("{error:#}");
+    assert!(error.contains("makes it empty"), "{error}");
+}
+
+/// GLM-4's own template writes what its class would insert; LMDeploy's class for
+/// it inserts nothing.
+#[test]
+fn glm_4_begins_once() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tokenizers/qwen-cut");
+    let path = path.join("qwen.tiktoken");
+    let tokenizer = Tokenizer::load_as(&path, Some(Family::Glm4)).unwrap();
+    let text = "[gMASK]<sop><|user|>\n{{ messages[0].content }}<|assistant|>";
+    let template = template(text).unwrap();
+    let mut workload = workload(&["Hello"]);
     apply(&mut workload, &template, &tokenizer).unwrap();
     let prompt = &workload.prompts[0];
-    assert_eq!((&*prompt.text, prompt.prompt_tokens), ("", 0));
-    assert_eq!(prompt.token_ids[..], [1]);
+    assert_eq!(prompt.token_ids[..3], [20_002, 20_004, 20_007]);
+    assert_eq!(prompt.token_ids.last(), Some(&20_008));
+    assert_eq!(prompt.prompt_tokens as usize, prompt.token_ids.len());
+}
+
+/// Whatever a tokenizer inserts is not the prompt's own, at the end, too.
+#[test]
+fn all_that_is_inserted_is_left_out_of_the_count() {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tokenizers/mistral-v1-hf");
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::copy(from.join("tokenizer.json"), at("tokenizer.json")).unwrap();
+    let config = json!({"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>",
+        "eos_token": "</s>", "add_eos_token": true});
+    fs::write(at("tokenizer_config.json"), config.to_string()).unwrap();
+    let tokenizer = Tokenizer::load(folder.path()).unwrap();
+    for (text, inserted) in [
+        ("{{ messages[0].content }}", 2),
+        ("{{ '<s>' + messages[0].content }}", 2),
+        ("{{ '<s><s>' + messages[0].content }}", 1),
+    ] {
+        let template = template(text).unwrap();
+        let mut workload = workload(&["hi there"]);
+        apply(&mut workload, &template, &tokenizer).unwrap();
+        let prompt = &workload.prompts[0];
+        let counted = prompt.prompt_tokens as usize;
+        assert_eq!(prompt.token_ids.len() - counted, inserted, "{text}");
+    }
 }

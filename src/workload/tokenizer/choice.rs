@@ -23,7 +23,7 @@ pub(super) enum Choice {
     SentencePieceWithSettings { file: PathBuf, folder: PathBuf },
     /// Lines of base64 and a rank; `folder` is where its family may be told.
     Ranks { file: PathBuf, folder: PathBuf },
-    /// A `tekken.json`.
+    /// A `tekken.json`, or `tekken_240911.json` and the like.
     Tekken { file: PathBuf },
     /// A folder with `vocab.json` and `merges.txt`.
     VocabAndMerges { folder: PathBuf },
@@ -106,28 +106,17 @@ fn choose_in_folder(folder: &Path) -> Result<Choice> {
         );
     }
     names.sort();
-    let ranks: Vec<&str> = names
-        .iter()
-        .map(String::as_str)
-        .filter(|name| name.ends_with(".tiktoken"))
-        .collect();
-    match ranks.as_slice() {
-        [] => {}
-        [name] => {
-            return Ok(Choice::Ranks {
-                file: folder.join(name),
-                folder: folder.to_owned(),
-            });
-        }
-        several => bail!(
-            "several vocabularies in this folder ({}): give the path of one",
-            several.join(", ")
-        ),
+    if let Some(name) = only_one(&names, |name| name.ends_with(".tiktoken"))? {
+        return Ok(Choice::Ranks {
+            file: folder.join(name),
+            folder: folder.to_owned(),
+        });
     }
     let has = |wanted: &str| names.iter().any(|name| name == wanted);
-    if has("tekken.json") {
+    let usual = has("tekken.json").then_some("tekken.json");
+    if let Some(name) = usual.map_or_else(|| only_one(&names, is_tekken), |name| Ok(Some(name)))? {
         return Ok(Choice::Tekken {
-            file: folder.join("tekken.json"),
+            file: folder.join(name),
         });
     }
     if has("vocab.json") && has("merges.txt") {
@@ -142,6 +131,20 @@ fn choose_in_folder(folder: &Path) -> Result<Choice> {
         names.join(", ")
     };
     bail!("no tokenizer in this folder (it holds {seen}); {WHAT_WORKS}")
+}
+
+/// The name that is of a kind; there must be no second one.
+fn only_one(names: &[String], is_of_kind: fn(&str) -> bool) -> Result<Option<&str>> {
+    let names = names.iter().map(String::as_str);
+    let found: Vec<&str> = names.filter(|name| is_of_kind(name)).collect();
+    match found.as_slice() {
+        [] => Ok(None),
+        [name] => Ok(Some(name)),
+        several => bail!(
+            "several vocabularies in this folder ({}): give the path of one",
+            several.join(", ")
+        ),
+    }
 }
 
 /// The rule itself, for a file that is or is called like `tokenizer.model`.
@@ -238,6 +241,14 @@ mod tests {
             ),
             (&[("tekken.json", "{}"), SETTINGS], "tekken tekken.json"),
             (
+                &[("tekken_240911.json", "{}"), SETTINGS],
+                "tekken tekken_240911.json",
+            ),
+            (
+                &[("tekken.json", "{}"), ("tekken_240911.json", "{}")],
+                "tekken tekken.json",
+            ),
+            (
                 &[("vocab.json", "{}"), ("merges.txt", "")],
                 "merges vocab.json",
             ),
@@ -290,12 +301,15 @@ mod tests {
                 "{error}"
             );
         }
-        let two = folder(&[("a.tiktoken", ""), ("b.tiktoken", "")]);
-        let error = format!("{:#}", choose(two.path()).unwrap_err());
-        assert!(
-            error.contains("(a.tiktoken, b.tiktoken): give the path"),
-            "{error}"
-        );
+        for [one, other] in [
+            ["a.tiktoken", "b.tiktoken"],
+            ["tekken_240718.json", "tekken_240911.json"],
+        ] {
+            let two = folder(&[(one, ""), (other, "")]);
+            let error = format!("{:#}", choose(two.path()).unwrap_err());
+            let complaint = format!("({one}, {other}): give the path");
+            assert!(error.contains(&complaint), "{error}");
+        }
     }
 
     #[test]

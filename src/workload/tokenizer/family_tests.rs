@@ -68,13 +68,13 @@ fn the_family_is_told_by_what_lies_beside_or_by_the_user() {
             &[("tokenizer.model", file)],
             Some(Family::Glm4),
             "glm-4 tiktoken, 270",
-            &[258, 260, 97],
+            &[97],
         ),
         (
             &[("tokenizer.model", file), ("tokenizer_config.json", glm)],
             None,
             "glm-4 tiktoken, 303",
-            &[300, 301, 97],
+            &[97],
         ),
         (
             &[("x.tiktoken", file)],
@@ -102,6 +102,39 @@ fn the_family_is_told_by_what_lies_beside_or_by_the_user() {
     .unwrap();
     assert_eq!(tokenizer.eos_id(), Some(302));
     assert_eq!(tokenizer.encode("a<|user|>").unwrap(), [97, 302]);
+}
+
+/// Llama 3.1 gave ids of 3.0's reserved tokens other names; its settings say which.
+#[test]
+fn settings_rename_llama_3s_special_tokens() {
+    let file = ranks(0);
+    let told: &[u8] = br#"{"added_tokens_decoder": {"264": {"content": "<|eom_id|>"},
+        "266": {"content": "<|python_tag|>"}, "600": {"content": "<|image|>"}}}"#;
+    let files: [(&str, &[u8]); 2] = [
+        ("tokenizer.model", file.as_bytes()),
+        ("tokenizer_config.json", told),
+    ];
+    let renamed = load(&files, Some(Family::Llama3)).unwrap();
+    let usual = load(&files[..1], Some(Family::Llama3)).unwrap();
+    for (text, id) in [
+        ("<|eom_id|>", 264),
+        ("<|python_tag|>", 266),
+        ("<|image|>", 600),
+        ("<|eot_id|>", 265),
+        ("<|reserved_special_token_250|>", 511),
+    ] {
+        assert_eq!(renamed.encode(text).unwrap(), [id], "{text}");
+        let is_known = usual.count(text).unwrap() == 1;
+        assert_eq!(is_known, text.contains("eot") || text.contains("reserved"));
+    }
+    let reserved = "<|reserved_special_token_4|>";
+    assert_eq!(usual.encode(reserved).unwrap(), [264]);
+    assert!(renamed.count(reserved).unwrap() > 1);
+    assert_eq!(renamed.encode_as_served("a").unwrap(), [256, 97]);
+    assert_eq!(
+        (usual.vocabulary_len(), renamed.vocabulary_len()),
+        (512, 601)
+    );
 }
 
 #[test]
@@ -212,6 +245,56 @@ fn broken_files_are_refused_with_their_line() {
         let error = refusal(files, None);
         assert!(error.contains(complaint), "{complaint}: {error}");
     }
+}
+
+#[test]
+fn ids_that_no_vocabulary_has_are_refused() {
+    let small = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tokenizers");
+    let tekken = fs::read(small.join("tekken-small/tekken.json")).unwrap();
+    let tekken: serde_json::Value = serde_json::from_slice(&tekken).unwrap();
+    let config = |vocabulary: u64, specials: u64| {
+        let mut file = tekken.clone();
+        file["config"]["default_vocab_size"] = vocabulary.into();
+        file["config"]["default_num_special_tokens"] = specials.into();
+        file.to_string()
+    };
+    let both = config(4_294_967_295, 4_294_966_295);
+    let alone = config(1 << 25, 1000);
+    let file = ranks(0);
+    let json = vocabulary(' ').replace("\"ab\":256", "\"ab\":4294967294");
+    let decoder: &[u8] = br#"{"added_tokens_decoder": {"4294967294": {"content": "<x>"}}}"#;
+    let added: &[u8] = br#"{"<x>": 99999999999}"#;
+    for (files, complaint) in [
+        (
+            &[("tekken.json", both.as_bytes())][..],
+            "a vocabulary of 4294967295 ids",
+        ),
+        (
+            &[("tekken.json", alone.as_bytes())],
+            "a vocabulary of 33554432 ids",
+        ),
+        (
+            &[
+                ("qwen.tiktoken", file.as_bytes()),
+                ("tokenizer_config.json", decoder),
+            ],
+            "tokenizer_config.json`: \"<x>\" has the id 4294967294",
+        ),
+        (
+            &[
+                ("qwen.tiktoken", file.as_bytes()),
+                ("added_tokens.json", added),
+            ],
+            "added_tokens.json`: \"<x>\" has the id 99999999999",
+        ),
+    ] {
+        let error = refusal(files, None);
+        assert!(error.contains(complaint), "{complaint}: {error}");
+        assert!(error.contains("16777216"), "{error}");
+    }
+    let merges: [(&str, &[u8]); 2] = [("vocab.json", json.as_bytes()), ("merges.txt", b"#\na b\n")];
+    let error = refusal(&merges, Some(Family::Gpt2));
+    assert!(error.contains("\"ab\" has the id 4294967294"), "{error}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use anyhow::{Result, anyhow};
 use serde_json::Value;
 use tokenizers::ModelWrapper;
 
+use super::check_id;
 use super::settings::Settings;
 
 /// A loaded `tokenizer.json`.
@@ -52,12 +53,15 @@ impl HuggingFace {
     /// Reads `file`; `settings` name the special tokens.
     ///
     /// # Errors
-    /// The file cannot be read, or is nothing that `tokenizers` understands.
+    /// The file cannot be read, is nothing that `tokenizers` understands, or has an
+    /// id that no vocabulary has.
     pub(super) fn load(file: &Path, settings: &Settings) -> Result<Self> {
         let bytes = std::fs::read(file).map_err(|error| anyhow!("cannot be read: {error}"))?;
         // The crate panics on some files that are no JSON, or were cut off.
-        serde_json::from_slice::<Value>(&bytes)
+        let json: Value = serde_json::from_slice(&bytes)
             .map_err(|error| anyhow!("this is not JSON: {error}; was it downloaded whole?"))?;
+        check_ids(&json)?;
+        drop(json);
         let mut inner = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| {
             anyhow!(
                 "this is no `tokenizer.json` that crate tokenizers 0.23 understands: {error}; if \
@@ -191,6 +195,19 @@ impl HuggingFace {
     }
 }
 
+/// Objects to ids that no vocabulary has; a vocabulary that is a list has none.
+fn check_ids(json: &Value) -> Result<()> {
+    let vocabulary = json["model"]["vocab"].as_object();
+    for (token, id) in vocabulary.into_iter().flatten() {
+        check_id(id.as_u64().unwrap_or_default(), token)?;
+    }
+    for token in json["added_tokens"].as_array().into_iter().flatten() {
+        let text = token["content"].as_str().unwrap_or_default();
+        check_id(token["id"].as_u64().unwrap_or_default(), text)?;
+    }
+    Ok(())
+}
+
 /// Begin and end of sequence, as the settings name them.
 fn ids_of(inner: &tokenizers::Tokenizer, settings: &Settings) -> (Option<u32>, Option<u32>) {
     let id_of = |token: &Option<String>| inner.token_to_id(token.as_deref()?);
@@ -198,9 +215,14 @@ fn ids_of(inner: &tokenizers::Tokenizer, settings: &Settings) -> (Option<u32>, O
 }
 
 impl Around {
-    /// As the settings say, for the classes that obey them; nothing where a token
-    /// that is asked for has no id.
+    /// As the settings say, for the classes that obey them, and nothing for the one
+    /// that LMDeploy asks for nothing; `None`, so the file's own, where a token that
+    /// is asked for has no id.
     fn of(settings: &Settings, bos_id: Option<u32>, eos_id: Option<u32>) -> Option<Self> {
+        if settings.inserts_nothing {
+            let (before, after) = (None, None);
+            return Some(Self { before, after });
+        }
         let wanted = |add: bool, id: Option<u32>| if add { id.map(Some) } else { Some(None) };
         let before = wanted(settings.add_bos_token, bos_id)?;
         let after = wanted(settings.add_eos_token, eos_id)?;

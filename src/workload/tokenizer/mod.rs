@@ -14,7 +14,7 @@ mod tekken;
 mod tiktoken;
 mod vocab_merges;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 
 use super::blocks;
 pub use family::Family;
@@ -22,6 +22,19 @@ use huggingface::HuggingFace;
 use sentencepiece::SentencePiece;
 use settings::{Segment, SpecialTexts};
 use tiktoken::Tiktoken;
+
+/// Ids are below this number, far above those of any vocabulary: a damaged file
+/// with a higher one would fill the memory, as some tables have a place for each.
+const MOST_IDS: u32 = 1 << 24;
+
+/// Objects to an id that no vocabulary has.
+fn check_id(id: u64, token: &str) -> Result<()> {
+    ensure!(
+        id < MOST_IDS.into(),
+        "{token:?} has the id {id}, and ids are below {MOST_IDS}: was the file damaged?"
+    );
+    Ok(())
+}
 
 /// A model's tokenizer. Encodes from any number of threads at the same time.
 pub struct Tokenizer {
@@ -90,17 +103,32 @@ impl Tokenizer {
     }
 
     /// The ids that a server makes of `text` as a raw prompt: with begin of
-    /// sequence where the tokenizer adds it, and whatever else it adds.
+    /// sequence where the tokenizer adds it, and whatever else it adds. Of two
+    /// begins of sequence at the start one goes, whoever wrote them, as in LMDeploy
+    /// v0.6.3 and later (`Tokenizer.encode`); older versions kept both.
     ///
     /// # Errors
     /// As [`Self::encode`].
     pub fn encode_as_served(&self, text: &str) -> Result<Vec<u32>> {
+        let mut ids = self.encode_with_insertions(text)?;
+        // SentencePiece reads no special tokens in text, so it has no second one.
+        if !matches!(self.kind, Kind::SentencePiece(_))
+            && let [first, second, ..] = ids[..]
+            && first == second
+            && Some(first) == self.bos_id()
+        {
+            ids.remove(0);
+        }
+        Ok(ids)
+    }
+
+    fn encode_with_insertions(&self, text: &str) -> Result<Vec<u32>> {
         if let Kind::HuggingFace(model) = &self.kind {
             return model.encode(text, true);
         }
         let mut ids = self.encode(text)?;
         if let Kind::Tiktoken(model) = &self.kind {
-            ids.splice(0..0, model.in_front.iter().copied());
+            ids.splice(0..0, model.in_front);
             return Ok(ids);
         }
         if let (true, Some(bos_id)) = (self.adds_bos(), self.bos_id()) {
@@ -177,7 +205,7 @@ impl Tokenizer {
             Kind::SentencePiece(model) => model.bos_id().is_some(),
             Kind::WithSettings(inner) => inner.adds_bos,
             Kind::HuggingFace(model) => model.adds_bos(),
-            Kind::Tiktoken(model) => !model.in_front.is_empty(),
+            Kind::Tiktoken(model) => model.in_front.is_some(),
         }
     }
 

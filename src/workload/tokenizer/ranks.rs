@@ -19,7 +19,7 @@ use anyhow::{Result, bail, ensure};
 use regex::Regex;
 
 use super::sentencepiece::{
-    ChunkCache, LONGEST_CHUNK_BYTES, Merge, MergeTable, Merging, Placed, QuickMap,
+    ChunkCache, LONGEST_CHUNK_BYTES, Merge, MergeTable, Merging, Placed, QuickMap, check_cuts,
 };
 pub(super) use file::parse as parse_file;
 pub(super) use pattern::Pattern;
@@ -51,7 +51,8 @@ impl Ranks {
     /// Takes tokens in the order of their ranks, from rank 0.
     ///
     /// # Errors
-    /// A byte has no token, or there is no token, one twice or one too long.
+    /// A byte has no token, or there is no token, one twice or one too long, or too
+    /// many are long.
     pub(super) fn new(tokens: Vec<Box<[u8]>>, pattern: Pattern) -> Result<Self> {
         let mut ids = QuickMap::default();
         for (id, token) in (0_u32..).zip(&tokens) {
@@ -75,6 +76,7 @@ impl Ranks {
             };
             *slot = id;
         }
+        check_cuts(tokens.iter().map(|token| token.len()))?;
         let mut merges = MergeTable::default();
         for (id, token) in (0_u32..).zip(&tokens) {
             for at in 1..token.len() {

@@ -75,7 +75,7 @@ use anyhow::Result;
 
 pub(super) use chunk_cache::{ChunkCache, LONGEST_CHUNK_BYTES};
 use lexicon::Lexicon;
-pub(super) use merging::{Merge, MergeTable, Merging, Placed};
+pub(super) use merging::{Merge, MergeTable, Merging, Placed, check_cuts};
 use model_file::{Kind, ModelFile};
 pub(super) use quick_hash::QuickMap;
 

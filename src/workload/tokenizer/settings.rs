@@ -10,8 +10,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
+
+use super::check_id;
 
 /// The special tokens that a folder's settings name.
 #[derive(Debug, Default, Clone)]
@@ -24,6 +26,8 @@ pub(super) struct Settings {
     pub(super) add_eos_token: bool,
     /// Whether transformers obeys the two for a `tokenizer.json`.
     pub(super) class_adds_tokens: bool,
+    /// Whether LMDeploy asks the class to insert nothing.
+    pub(super) inserts_nothing: bool,
     /// Text of every special token, with its id where the settings have it.
     pub(super) special_tokens: BTreeMap<String, Option<u32>>,
 }
@@ -43,19 +47,20 @@ impl Settings {
     /// Reads the files that are there; a folder without any gives no settings.
     ///
     /// # Errors
-    /// A file is there, but cannot be read or is no JSON.
+    /// A file is there, but cannot be read or is no JSON, or an id is too high.
     pub(super) fn read(folder: &Path) -> Result<Self> {
         let config = read_json(&folder.join("tokenizer_config.json"))?;
         let map = read_json(&folder.join("special_tokens_map.json"))?;
         let added = read_json(&folder.join("added_tokens.json"))?;
         let named = |key| token_text(&config[key]).or_else(|| token_text(&map[key]));
+        let class = config["tokenizer_class"].as_str().unwrap_or_default();
         let mut settings = Self {
             bos_token: named("bos_token"),
             eos_token: named("eos_token"),
             add_bos_token: config["add_bos_token"].as_bool().unwrap_or(true),
             add_eos_token: config["add_eos_token"].as_bool().unwrap_or(false),
-            class_adds_tokens: CLASSES_THAT_ADD_TOKENS
-                .contains(&config["tokenizer_class"].as_str().unwrap_or_default()),
+            class_adds_tokens: CLASSES_THAT_ADD_TOKENS.contains(&class),
+            inserts_nothing: class == "ChatGLM4Tokenizer",
             special_tokens: BTreeMap::new(),
         };
         let single = [
@@ -74,23 +79,29 @@ impl Settings {
             settings.special_tokens.insert(text, None);
         }
         for (text, id) in added.as_object().into_iter().flatten() {
-            settings.add(Some(text.clone()), id.as_u64());
+            let id = id.as_u64();
+            settings
+                .add(Some(text.clone()), id)
+                .context("`added_tokens.json`")?;
         }
         for (id, token) in config["added_tokens_decoder"]
             .as_object()
             .into_iter()
             .flatten()
         {
-            settings.add(token_text(token), id.parse().ok());
+            let (text, id) = (token_text(token), id.parse().ok());
+            settings.add(text, id).context("`tokenizer_config.json`")?;
         }
         settings.special_tokens.remove("");
         Ok(settings)
     }
 
-    fn add(&mut self, text: Option<String>, id: Option<u64>) {
+    fn add(&mut self, text: Option<String>, id: Option<u64>) -> Result<()> {
         if let (Some(text), Some(id)) = (text, id) {
+            check_id(id, &text)?;
             self.special_tokens.insert(text, u32::try_from(id).ok());
         }
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
+use super::MOST_IDS;
 use super::ranks::{Pattern, Ranks};
 use super::settings::SpecialTexts;
 use super::tiktoken::Tiktoken;
@@ -25,6 +26,22 @@ struct Config {
     pattern: String,
     default_vocab_size: usize,
     default_num_special_tokens: u32,
+}
+
+impl Config {
+    fn check_sizes(&self) -> Result<()> {
+        for (what, size) in [
+            ("a vocabulary of", self.default_vocab_size as u64),
+            ("special tokens of", self.default_num_special_tokens.into()),
+        ] {
+            ensure!(
+                size < MOST_IDS.into(),
+                "it says that it has {what} {size} ids, and {MOST_IDS} are too many for any model: \
+                 was the file damaged?"
+            );
+        }
+        Ok(())
+    }
 }
 
 #[derive(Deserialize)]
@@ -46,6 +63,7 @@ struct Special {
 pub(super) fn parse(bytes: &[u8]) -> Result<Tiktoken> {
     let file: File = serde_json::from_slice(bytes)
         .context("this is no tekken vocabulary, or one that was cut off")?;
+    file.config.check_sizes()?;
     let Config {
         pattern,
         default_vocab_size,
@@ -95,7 +113,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Tiktoken> {
         first_id,
         specials: SpecialTexts::default(),
         normalizes: false,
-        in_front: bos_id.into_iter().collect(),
+        in_front: bos_id,
         bos_id,
         eos_id: id_of("</s>").filter(|&id| id < first_id),
         vocabulary_len: default_vocab_size,

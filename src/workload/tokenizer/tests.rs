@@ -175,6 +175,8 @@ fn some_classes_obey_the_settings_and_others_the_file() {
             r#", "add_bos_token": false"#,
             &[1, 22557],
         ),
+        // By LMDeploy, not by transformers.
+        ("ChatGLM4Tokenizer", "", &[22557]),
         (
             "PreTrainedTokenizerFast",
             r#", "add_eos_token": true"#,
@@ -233,6 +235,38 @@ fn word_pieces_are_joined_and_padding_and_truncation_are_off() {
     assert_eq!(tokenizer.decode_bytes(&ids), b"abc ab abc");
 }
 
+/// LMDeploy 0.6.3 and later (`Tokenizer.encode`): of two begin-of-sequence tokens at
+/// the start of a prompt one goes, whoever wrote them.
+#[test]
+fn a_prompt_that_begins_with_begin_of_sequence_gets_no_second_one() {
+    let settings = br#"{"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>"}"#;
+    let without = br#"{"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>",
+        "add_bos_token": false}"#;
+    let file = mistral_json();
+    let json = ("tokenizer.json", file.as_bytes());
+    let model = ("tokenizer.model", MISTRAL_V1);
+    for (first, settings, adds) in [
+        (json, &settings[..], 1),
+        (model, settings, 1),
+        (json, without, 0),
+        (model, without, 0),
+    ] {
+        let tokenizer = load(&[first, ("tokenizer_config.json", settings)]).unwrap();
+        let begins = |text: &str| {
+            let ids = tokenizer.encode_as_served(text).unwrap();
+            ids.iter().take_while(|&&id| id == 1).count()
+        };
+        assert_eq!(begins("hello"), adds, "{}", first.0);
+        assert_eq!(begins("<s>hello"), 1, "{}", first.0);
+        assert_eq!(begins("<s><s>hello"), 1 + adds, "{}", first.0);
+        assert_eq!(tokenizer.encode("<s><s>").unwrap(), [1, 1]);
+    }
+    // SentencePiece itself reads no special tokens in text.
+    let ids = MISTRAL.encode_as_served("<s>hello").unwrap();
+    assert_eq!(ids.iter().filter(|&&id| id == 1).count(), 1);
+    assert!(ids.len() > 3);
+}
+
 /// As InternLM's first folders: `tokenizer.model` and settings, no `tokenizer.json`.
 #[test]
 fn settings_beside_a_model_make_special_tokens_of_their_names() {
@@ -287,6 +321,21 @@ fn what_cannot_be_loaded_is_refused_with_path_and_file() {
         (
             &[("tokenizer.json", b"{\"version\": \"1.0\"}")],
             "no `tokenizer.json`",
+        ),
+        (
+            &[(
+                "tokenizer.json",
+                br#"{"version": "1.0", "added_tokens": [], "model": {"type": "BPE",
+                    "vocab": {"a": 16777216}, "merges": []}}"#,
+            )],
+            "\"a\" has the id 16777216",
+        ),
+        (
+            &[(
+                "tokenizer.json",
+                br#"{"version": "1.0", "added_tokens": [{"id": 4294967294, "content": "<x>"}]}"#,
+            )],
+            "\"<x>\" has the id 4294967294",
         ),
         (
             &[("tokenizer.json", b"[1]"), ("tokenizer_config.json", b"{")],

@@ -4,6 +4,7 @@
 //! what is put in front of a served text. It refuses to know how ranks merge.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use anyhow::{Context, Result, ensure};
 use tokenizers::NormalizedString;
@@ -20,7 +21,7 @@ pub(super) struct Tiktoken {
     pub(super) specials: SpecialTexts,
     pub(super) normalizes: bool,
     /// Put before a served text.
-    pub(super) in_front: Vec<u32>,
+    pub(super) in_front: Option<u32>,
     pub(super) bos_id: Option<u32>,
     pub(super) eos_id: Option<u32>,
     /// Number of ids, special ones included.
@@ -31,7 +32,8 @@ pub(super) struct Tiktoken {
 
 impl Tiktoken {
     /// Reads the bytes of a `*.tiktoken` or base64 `tokenizer.model`. Special tokens
-    /// are the family's; GLM-4's are those of its settings, where they give ids.
+    /// are the family's; where the settings give ids, GLM-4's are those of the settings, and
+    /// Llama 3's take names from there (3.1 renamed some of 3.0's reserved tokens).
     ///
     /// # Errors
     /// The bytes are no such file, or not that family's.
@@ -46,8 +48,16 @@ impl Tiktoken {
         let written: Vec<(String, u32)> = written
             .filter_map(|(text, id)| Some((text.clone(), (*id)?)))
             .collect();
-        if family == Family::Glm4 && !written.is_empty() {
-            specials = written;
+        match family {
+            Family::Glm4 if !written.is_empty() => specials = written,
+            // Later models of the family gave ids of reserved tokens other names.
+            Family::Llama3 => {
+                let texts: HashSet<&str> = written.iter().map(|(text, _)| text.as_str()).collect();
+                let ids: HashSet<u32> = written.iter().map(|&(_, id)| id).collect();
+                specials.retain(|(text, id)| !texts.contains(text.as_str()) && !ids.contains(id));
+                specials.extend(written);
+            }
+            _ => {}
         }
         for (text, id) in &specials {
             ensure!(
@@ -62,18 +72,15 @@ impl Tiktoken {
                 .find(|(special, _)| special == text)
                 .map(|&(_, id)| id)
         };
-        let in_front = family.put_in_front().iter().map(|text| {
-            id_of(text).with_context(|| format!("the settings name no special token {text}"))
-        });
-        let in_front = in_front.collect::<Result<_>>()?;
+        let begin = family.bos_token().and_then(id_of);
         let named = |token: &Option<String>| token.as_deref().and_then(id_of);
         let highest = specials.iter().map(|&(_, id)| id).max().unwrap_or(base);
         Ok(Self {
             ranks: Ranks::new(tokens, pattern)?,
             first_id: 0,
             normalizes: family.normalizes(),
-            in_front,
-            bos_id: named(&settings.bos_token).or(family.bos_token().and_then(id_of)),
+            in_front: begin,
+            bos_id: named(&settings.bos_token).or(begin),
             eos_id: named(&settings.eos_token).or(id_of(family.eos_token())),
             vocabulary_len: highest as usize + 1,
             kind: format!("{family} tiktoken"),

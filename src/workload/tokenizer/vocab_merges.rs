@@ -18,6 +18,7 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, SplitDelimiterBehavior};
 
+use super::check_id;
 use super::family::Family;
 use super::huggingface::{Around, HuggingFace, byte_characters};
 use super::ranks::Pattern;
@@ -85,6 +86,7 @@ fn parse_vocabulary(bytes: &[u8]) -> Result<BTreeMap<String, u32>> {
         .context("this is not a JSON object of tokens and ids; was it downloaded whole?")?;
     let mut seen = BTreeMap::new();
     for (token, id) in &vocabulary {
+        check_id((*id).into(), token)?;
         if let Some(other) = seen.insert(id, token) {
             bail!("the tokens {other:?} and {token:?} have the same id {id}");
         }

@@ -108,6 +108,16 @@ fn vocabularies_that_cannot_write_all_text_are_refused() {
     assert!(refusal(long).contains("has 1025 bytes"));
 }
 
+/// Every cut of every token is looked at, so many long tokens take for ever.
+#[test]
+fn vocabularies_of_long_tokens_only_are_refused_at_once() {
+    let long = (0..3000_u32).map(|number| format!("{number:01024}").into_bytes().into());
+    let tokens: Vec<Box<[u8]>> = single_bytes().into_iter().chain(long).collect();
+    let error = Ranks::new(tokens, Pattern::OneDigit).err().unwrap();
+    let error = format!("{error:#}");
+    assert!(error.contains("too many long tokens"), "{error}");
+}
+
 #[test]
 fn files_are_read_and_broken_ones_refused_with_their_line() {
     assert_eq!(

@@ -9,7 +9,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::merging::{Merge, MergeTable, Merging, Placed};
+use super::merging::{Merge, MergeTable, Merging, Placed, check_cuts};
 use super::model_file::{Kind, ModelFile, Piece};
 use super::quick_hash::QuickMap;
 use super::tables::{CharTable, FOREIGN, NeighbourSet, UserDefined};
@@ -35,13 +35,15 @@ impl Lexicon {
     /// Builds the tables.
     ///
     /// # Errors
-    /// The model has more pieces than ids can be given.
+    /// The model has more pieces than ids can be given, or too many long ones.
     pub(super) fn of(model: &ModelFile) -> Result<Self> {
         ensure!(
             model.pieces.len() < 1 << 24,
             "{} pieces are too many",
             model.pieces.len()
         );
+        let cut = model.pieces.iter().filter(|piece| is_cut(piece.kind));
+        check_cuts(cut.map(|piece| piece.text.len()))?;
         let names = Names::of(&model.pieces);
         let symbols = Symbols::of(&model.pieces, &names);
         let mut lexicon = Self {
@@ -178,6 +180,11 @@ fn byte_ids(model: &ModelFile) -> Vec<u32> {
     ids
 }
 
+/// Whether merges can make pieces of this kind.
+fn is_cut(kind: Kind) -> bool {
+    matches!(kind, Kind::Normal | Kind::Unused)
+}
+
 /// Every way to cut a piece that merges can make into two symbols.
 fn merges(pieces: &[Piece], names: &Names<'_>, symbols: &Symbols) -> MergeTable {
     let turns = turns(pieces);
@@ -195,7 +202,7 @@ fn merges(pieces: &[Piece], names: &Names<'_>, symbols: &Symbols) -> MergeTable 
     };
     let mut merges = MergeTable::default();
     for (id, piece) in (0_u32..).zip(pieces) {
-        if matches!(piece.kind, Kind::Normal | Kind::Unused) {
+        if is_cut(piece.kind) {
             for (cut, _) in piece.text.char_indices().skip(1) {
                 let (left, right) = piece.text.split_at(cut);
                 if let (Some(left), Some(right)) = (part(left), part(right)) {

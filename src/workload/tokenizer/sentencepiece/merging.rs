@@ -3,6 +3,8 @@
 //! Knows a table of merges and a row of symbols, and does what SentencePiece's
 //! `bpe_model.cc` does to it. It refuses to know characters, pieces and ids.
 
+use anyhow::{Result, ensure};
+
 use super::quick_hash::QuickMap;
 use super::tables::pair_key;
 use super::turn_queue::TurnQueue;
@@ -32,6 +34,21 @@ impl MergeTable {
     fn get(&self, left: u32, right: u32) -> Merge {
         self.0.get(&pair_key(left, right)).copied().unwrap_or(NEVER)
     }
+}
+
+/// Bytes that are hashed to look at every cut of every token: some 9 million for
+/// real vocabularies, and within a few seconds up to here.
+const MOST_CUT_BYTES: usize = 1 << 31;
+
+/// Objects to so many long tokens that making the table of pairs would not end.
+pub(in super::super) fn check_cuts(lengths_bytes: impl Iterator<Item = usize>) -> Result<()> {
+    let cut = lengths_bytes.fold(0_usize, |sum, len| sum.saturating_add(len * len));
+    ensure!(
+        cut <= MOST_CUT_BYTES,
+        "the vocabulary has too many long tokens (their squared lengths add up to {cut} bytes, \
+         more than {MOST_CUT_BYTES}), as no model has: was the file damaged?"
+    );
+    Ok(())
 }
 
 /// A symbol and the byte of the text at which it starts.

@@ -296,6 +296,14 @@ static REAL: LazyLock<SentencePiece> = LazyLock::new(|| {
 
 /// 300 kB without a place to cut: a quadratic merge would take minutes here.
 #[test]
+fn models_of_long_pieces_only_are_refused_at_once() {
+    let texts: Vec<String> = (0..3000).map(|number| format!("{number:01024}")).collect();
+    let pieces: Vec<_> = texts.iter().map(|text| (&**text, 0.0, NORMAL)).collect();
+    let error = refusal(&model(&pieces, &[]));
+    assert!(error.contains("too many long tokens"), "{error}");
+}
+
+#[test]
 fn long_words_take_linear_time() {
     let sentencepiece = &*REAL;
     let random: String = "abacbcabbacc".chars().cycle().take(300_000).collect();
