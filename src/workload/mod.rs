@@ -48,7 +48,9 @@ pub struct Prompt {
     pub token_ids: Arc<[u32]>,
     /// LMDeploy's count for the filter and the throughput: nothing inserted, but
     /// for the style `lmdeploy-0.6.2`, which counts begin of sequence, too. Of a
-    /// chat prompt: the rendered text, nothing inserted, in every style.
+    /// chat prompt, in every style: the rendered text, less what the tokenizer
+    /// inserts; a begin of sequence that the template writes counts only where the
+    /// tokenizer adds none itself.
     pub prompt_tokens: u32,
     /// Length to ask for: the tokens of the answer in the file, or what was set.
     pub output_tokens: u32,
