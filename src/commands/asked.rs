@@ -4,11 +4,9 @@
 use anyhow::Result;
 
 use super::{advise, chat};
-use crate::config::{DEFAULT_PROMPTS, Data, Source, Work};
+use crate::config::{Data, Source, Work};
 use crate::run::Steps;
-use crate::workload::{
-    self, ChatTemplate, Dataset, DatasetFormat, Rules, Tokenizer, Watch, Workload,
-};
+use crate::workload::{self, ChatTemplate, DatasetFormat, Tokenizer, Watch, Workload};
 
 /// Loads the tokenizer.
 ///
@@ -65,7 +63,7 @@ fn chosen(work: &Work, tokenizer: &Tokenizer) -> Result<Asked> {
         Data::Bundled => workload::bundled_conversations()?,
         Data::Files { source, .. } => match source {
             Source::Random(lengths) => {
-                let count = rules.num_prompts.unwrap_or(DEFAULT_PROMPTS);
+                let count = rules.num_prompts.unwrap_or(workload::NUM_PROMPTS);
                 let workload =
                     workload::random(tokenizer, *lengths, count, rules.seed, &Shown(&steps))?;
                 return Ok(Asked {
@@ -79,17 +77,8 @@ fn chosen(work: &Work, tokenizer: &Tokenizer) -> Result<Asked> {
             }
         },
     };
-    from(&dataset, tokenizer, rules, &Shown(&steps))
-}
-
-fn from(
-    dataset: &Dataset,
-    tokenizer: &Tokenizer,
-    rules: &Rules,
-    watch: &dyn Watch,
-) -> Result<Asked> {
     Ok(Asked {
-        workload: workload::sample(dataset, tokenizer, rules, watch)?,
+        workload: workload::sample(&dataset, tokenizer, rules, &Shown(&steps))?,
         format: dataset.format(),
     })
 }

@@ -19,7 +19,7 @@ use crate::cli::{CompareArgs, DemoArgs, ProfileArgs, RunArgs};
 use crate::workload::Rules;
 
 pub use sim::SimConfig;
-pub use work::{DEFAULT_PROMPTS, Data, Source, Work, tokenizer_family};
+pub use work::{Data, Source, Work, tokenizer_family};
 
 /// Most requests in flight that make sense on one machine; above it the ports
 /// of one address run out.

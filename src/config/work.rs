@@ -9,9 +9,6 @@ use super::at_least_one;
 use crate::cli::{AskArgs, DataArgs, PromptArg, WorkArgs};
 use crate::workload::{DatasetFormat, Family, RandomLengths, Rules, SamplingStyle, SetLimits};
 
-/// Prompts that are chosen where nothing else is said, as in LMDeploy's
-/// scripts.
-pub const DEFAULT_PROMPTS: u32 = 1000;
 /// Longest random prompt and answer where nothing else is said, in tokens.
 const RANDOM_TOKENS: u32 = 1024;
 

@@ -53,7 +53,8 @@ pub(super) fn prompt_tokens(run: &Run, summary: &Summary) -> Option<Reason> {
 /// What a difference usually is where the plan has the template, and what to do.
 const ANOTHER_TEMPLATE: (&str, &str) = (
     "usually the server has another chat template than the tokenizer's folder (or another \
-     tokenizer, if its text below makes no sense), or none (LMDeploy goes without one, and says so only in its log, where it cannot use the model's)",
+     tokenizer, if its text below makes no sense), or none (LMDeploy goes without one, and does \
+     not say so, where it cannot use the model's)",
     "serve the template of TOKENIZER's folder, or give the folder that the server serves as \
      TOKENIZER; LMDeploy: see --chat-template and whether jinja2 is installed",
 );

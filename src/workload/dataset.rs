@@ -3,7 +3,8 @@
 //! Knows datasets: their formats, and where in the bytes of a file each prompt and
 //! answer stands. How files are opened is `source`'s, how they are walked through
 //! `walk`'s, what a record means `record`'s. It refuses to choose: every record
-//! with a prompt and an answer becomes a pair, in file order.
+//! with a prompt becomes a pair, in file order; of ShareGPT every record with two
+//! turns or more.
 
 mod bytes;
 mod found;

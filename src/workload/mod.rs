@@ -29,7 +29,7 @@ pub use chat::ChatTemplate;
 pub use dataset::{Answer, Dataset, DatasetFormat, Pair, read_dataset, read_dataset_bytes};
 pub use export::export;
 pub use random_prompts::{RandomLengths, random};
-pub use rules::{FilterCounts, Limits, Rules, SamplingStyle, SetLimits};
+pub use rules::{FilterCounts, Limits, NUM_PROMPTS, Rules, SamplingStyle, SetLimits};
 pub use tokenizer::{Family, Tokenizer};
 pub use watch::Watch;
 

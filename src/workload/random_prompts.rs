@@ -186,7 +186,7 @@ impl<'a> Words<'a> {
         for _ in 0..MOST_ROUNDS {
             if missing < 0 {
                 let spare = usize::try_from(-missing)?;
-                // One less than is left: the end of the text is drawn anew.
+                // Each word is a token in most places: drop as many as are too much.
                 chosen.truncate(chosen.len().saturating_sub(spare));
             }
             for _ in 0..missing.max(0) {

@@ -8,6 +8,9 @@ use std::str::FromStr;
 
 use anyhow::{Result, bail, ensure};
 
+/// LMDeploy's number of prompts, if nobody asks for another.
+pub const NUM_PROMPTS: u32 = 1000;
+
 /// A way of choosing prompts, LMDeploy's named by the version that brought it in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SamplingStyle {

@@ -9,12 +9,9 @@ use anyhow::{Context, Result, bail, ensure};
 use super::blocks;
 use super::dataset::{Answer, Dataset, DatasetFormat};
 use super::python_random::PythonRandom;
-use super::rules::{FilterCounts, Limits, Rules, SamplingStyle};
+use super::rules::{FilterCounts, Limits, NUM_PROMPTS, Rules, SamplingStyle};
 use super::tokenizer::Tokenizer;
 use super::watch::Watch;
-
-/// LMDeploy's number of prompts, if nobody asks for another.
-const NUM_PROMPTS: u32 = 1000;
 
 /// v0.2.6 to v0.6.1 filter at least this many pairs.
 const FEWEST_PAIRS_OF_026: u64 = 1000;

@@ -54,7 +54,7 @@ pub(super) fn read(path: &Path, format: Option<DatasetFormat>) -> Result<Read> {
     let map = unsafe { Mmap::map(&file) };
     match map {
         Ok(map) if Packing::of(&map).is_none() => read_bytes(Bytes::Mapped(map), format),
-        // Some file systems cannot be mapped.
+        // An archive, or a file system that cannot be mapped.
         Ok(_) | Err(_) => read_stream(file, format),
     }
 }

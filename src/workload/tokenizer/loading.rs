@@ -25,7 +25,7 @@ impl Tokenizer {
     /// several files that one wins which LMDeploy v0.1.0 to v0.2.5 takes.
     ///
     /// # Errors
-    /// Nothing is there, it is broken, or it is of a kind that is not read (yet);
+    /// Nothing is there, it is broken, or it is of a kind that is not read;
     /// the text says which file, and what works instead.
     pub fn load(path: &Path) -> Result<Self> {
         Self::load_as(path, None)

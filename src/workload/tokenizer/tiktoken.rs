@@ -32,8 +32,9 @@ pub(super) struct Tiktoken {
 
 impl Tiktoken {
     /// Reads the bytes of a `*.tiktoken` or base64 `tokenizer.model`. Special tokens
-    /// are the family's; where the settings give ids, GLM-4's are those of the settings, and
-    /// Llama 3's take names from there (3.1 renamed some of 3.0's reserved tokens).
+    /// are the family's; where the settings give ids, GLM-4's are those of the
+    /// settings, and Llama 3's take names from there (3.1 renamed some of 3.0's
+    /// reserved tokens).
     ///
     /// # Errors
     /// The bytes are no such file, or not that family's.
