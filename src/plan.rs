@@ -108,6 +108,7 @@ fn job(prompt: &Prompt, settings: Settings) -> Job {
             sampling: settings.sampling,
             stream: settings.stream,
             prompt_mode: settings.prompt_mode,
+            wire: None,
         },
         prompt_tokens: prompt.prompt_tokens,
     }

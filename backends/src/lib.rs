@@ -66,6 +66,16 @@ pub trait Backend: Send + Sync {
         Ok(None)
     }
 
+    /// Makes the message that `generate` will send, and keeps it in
+    /// [`Request::wire`], so that no message is written while the clock runs.
+    /// What id and slot the request has must be settled by then. Never timed.
+    ///
+    /// # Errors
+    /// When the request cannot be put on this wire.
+    async fn prepare(&self, _request: &mut Request) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Sends one request and tells `sink` of every message that carries
     /// tokens, before anything else is done with it. Returns when the server
     /// has ended the answer. Dropping the future cancels the request. What

@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 /// What the prompt is when the server gets it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PromptMode {
@@ -79,6 +81,9 @@ pub struct Request {
     pub stream: bool,
     /// Raw text or a chat turn.
     pub prompt_mode: PromptMode,
+    /// The message as it goes out, where [`crate::Backend::prepare`] has made
+    /// it; without it `generate` makes its own.
+    pub wire: Option<Bytes>,
 }
 
 /// Why the server ended a good answer.

@@ -95,6 +95,7 @@ async fn request(backend: &dyn Backend, id: u64, slot: u32, stream: bool) -> Req
         sampling: Sampling::default(),
         stream,
         prompt_mode: PromptMode::Raw,
+        wire: None,
     };
     request.server_prompt_tokens = backend.prompt_tokens(&request).await.expect("counted");
     request

@@ -89,6 +89,7 @@ fn job(prompt: &str) -> Job {
             sampling: Sampling::default(),
             stream: true,
             prompt_mode: PromptMode::Raw,
+            wire: None,
         },
         prompt_tokens: 1,
     }

@@ -116,6 +116,7 @@ fn request(slot: u32, prompt: &str, stream: bool) -> Request {
         sampling: Sampling::default(),
         stream,
         prompt_mode: PromptMode::Raw,
+        wire: None,
     }
 }
 

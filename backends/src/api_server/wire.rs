@@ -216,6 +216,7 @@ mod tests {
             },
             stream,
             prompt_mode,
+            wire: None,
         }
     }
 

@@ -259,6 +259,7 @@ impl Example {
             sampling: crate::Sampling::default(),
             stream: true,
             prompt_mode: crate::PromptMode::Raw,
+            wire: None,
         }
     }
 }

@@ -147,6 +147,7 @@ pub(crate) fn request(id: u64, prompt: &str, output_tokens: u32) -> Request {
         sampling: Sampling::default(),
         stream: true,
         prompt_mode: PromptMode::Raw,
+        wire: None,
     }
 }
 

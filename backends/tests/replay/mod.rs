@@ -264,6 +264,7 @@ pub(crate) fn request_for(prompt: &str, output_tokens: u32, stream: bool) -> Req
         },
         stream,
         prompt_mode: PromptMode::Raw,
+        wire: None,
     }
 }
 

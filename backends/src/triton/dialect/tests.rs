@@ -45,6 +45,7 @@ fn request(ignore_eos: bool) -> Request {
         },
         stream: true,
         prompt_mode: PromptMode::Raw,
+        wire: None,
     }
 }
 
