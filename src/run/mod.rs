@@ -3,6 +3,7 @@
 //! backends only by their trait, computes no metric.
 
 mod cpu;
+mod host;
 mod progress;
 mod runner;
 mod slot;
@@ -11,6 +12,7 @@ mod stop;
 mod tests;
 mod wall;
 
+pub use host::host;
 pub use progress::{Progress, Show, Steps};
 pub use runner::Runner;
 pub use slot::Limits;

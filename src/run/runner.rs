@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use backends::{Backend, Clock, Error, ServerCounters};
 use futures_util::{StreamExt, stream};
 
-use super::cpu::ThreadTimes;
+use super::cpu::{Shares, ThreadTimes};
 use super::slot::{self, Limits, Shared};
 use super::{Progress, Show, Stop};
 use crate::plan::{Job, Plan};
@@ -120,9 +120,8 @@ impl Runner {
         let end = RunEnd {
             interrupted: self.stop.is_wished(),
             span_ns,
-            client_cpu_ns: cpu.map(|(all_ns, _)| all_ns),
-            busiest_thread_cpu_ns: cpu.map(|(_, busiest_ns)| busiest_ns),
             server_counters: difference(counters_before, counters_after),
+            ..Shares::end(cpu)
         };
         recorder.finish(&end)?;
         Ok(end)

@@ -7,9 +7,11 @@ mod client;
 mod distribution;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod interval;
 mod metric;
 mod prompts;
 mod reason;
+mod student;
 mod summary;
 #[cfg(test)]
 mod summary_properties;
@@ -27,8 +29,10 @@ pub(crate) mod words;
 
 pub use client::Client;
 pub use distribution::Distribution;
+pub use interval::Interval;
 pub use metric::{Metric, ratio};
 pub use reason::Reason;
+pub use student::quantile as student_quantile;
 pub use summary::{Counts, Latencies, Summary, summarize};
 pub use together::{Arm, judge_together, labels};
 pub use tokens::{Messages, ServerPrompts, TextCheck, TokenSource, Tokens};
