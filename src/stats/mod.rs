@@ -7,6 +7,7 @@ mod client;
 mod distribution;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod instrument;
 mod interval;
 mod metric;
 mod prompts;
@@ -29,6 +30,7 @@ pub(crate) mod words;
 
 pub use client::Client;
 pub use distribution::Distribution;
+pub use instrument::floor_difference;
 pub use interval::Interval;
 pub use metric::{Metric, ratio};
 pub use reason::Reason;
