@@ -144,6 +144,7 @@ async fn one(
         stop: stop.clone(),
         first_id: wall.first_id(),
         ramp: config.run.ramp,
+        warn: advise,
     };
     let of_arm = || ready.name();
     let mut parting = None;

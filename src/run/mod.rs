@@ -16,6 +16,7 @@ mod team;
 #[cfg(test)]
 mod tests;
 mod wall;
+mod watch;
 
 pub use crew::{Crew, Seat};
 pub use descriptors::make_room;

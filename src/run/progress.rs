@@ -17,6 +17,7 @@ struct Counts {
     done: AtomicU64,
     failed: AtomicU64,
     tokens: AtomicU64,
+    late: AtomicU64,
 }
 
 impl Progress {
@@ -27,6 +28,22 @@ impl Progress {
         if !ok {
             self.0.failed.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+impl Progress {
+    /// A request went out `slip_ns` after it was due, and took `took_ns`. Late is
+    /// one whose slip is more than 1 % of that.
+    pub fn went_out(&self, slip_ns: u64, took_ns: u64) {
+        if slip_ns.saturating_mul(100) > took_ns {
+            self.0.late.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Requests that are over, and those of them that went out late.
+    pub(super) fn late(&self) -> (u64, u64) {
+        let late = self.0.late.load(Ordering::Relaxed);
+        (self.0.done.load(Ordering::Relaxed).max(late), late)
     }
 }
 

@@ -17,6 +17,9 @@ const MOST_BUSY_PERCENT: f64 = 80.0;
 /// answer in one piece) that waiting for a core may make up on average.
 const MOST_WAIT_SHARE: f64 = 0.01;
 
+/// Most of the time that the busiest thread may wait for a core, in percent.
+const MOST_WAIT_PERCENT: f64 = 10.0;
+
 /// Waits below this are what any machine has: interrupts, a writer of records.
 const ORDINARY_WAIT_NS: f64 = 200_000.0;
 
@@ -73,24 +76,29 @@ pub(super) fn busiest_thread(summary: &Summary) -> Option<Reason> {
 }
 
 /// The client's threads got a core when they had something to do: else every
-/// time that was taken is late by the wait.
+/// time that was taken is late by the wait. Few waits are long where few
+/// messages come; many are short, but stand in the way of each other.
 pub(super) fn waits(summary: &Summary) -> Option<Reason> {
     let wait_ns = summary.client.wait_per_turn_ns?;
+    let waited = summary.client.busiest_thread_wait_percent?;
     let latencies = &summary.latencies;
     let (latency, words) = match (latencies.ftl, latencies.e2e) {
         (Some(ftl), _) => (ftl, "first-token latency"),
         (None, Some(e2e)) => (e2e, "end-to-end latency"),
         (None, None) => return None,
     };
-    let spoils = wait_ns > latency.mean * MOST_WAIT_SHARE && wait_ns > ORDINARY_WAIT_NS;
-    spoils.then(|| {
+    let long = wait_ns > latency.mean * MOST_WAIT_SHARE && wait_ns > ORDINARY_WAIT_NS;
+    // With more than that the busiest thread's clause has spoken.
+    let spoken = busiest_thread(summary).is_some();
+    ((long || waited > MOST_WAIT_PERCENT) && !spoken).then(|| {
         reason(
             4,
             "client_waits",
             format!(
-                "something else ran on the client's cores: each time that a client thread had \
-                 something to do it waited {} ms for a core on average, above 1 % of the mean \
-                 {words} of {} ms",
+                "something else ran on the client's cores: its busiest thread waited for a core \
+                 for {} % of the time (limit: 10 %), on average {} ms each time that there was \
+                 something to do (limit: 1 % of the mean {words} of {} ms)",
+                grouped_decimal(waited, 1),
                 grouped_decimal(wait_ns / 1e6, 3),
                 grouped_decimal(latency.mean / 1e6, 3)
             ),

@@ -92,7 +92,8 @@ fn waiting_for_a_core_counts_as_busy() {
     // The span is 2,052 ms.
     for (cpu_ms, wait_ms, expected) in [
         (200, None, &[][..]),
-        (200, Some(1_000), &[]),
+        (200, Some(200), &[]),
+        (200, Some(1_000), &["client_waits"]),
         (200, Some(1_500), &["client_cpu"]),
         (1_700, Some(0), &["client_cpu"]),
         (1_700, None, &["client_cpu"]),
@@ -100,6 +101,8 @@ fn waiting_for_a_core_counts_as_busy() {
         let end = RunEnd {
             busiest_thread_cpu_ns: Some(cpu_ms * MS),
             busiest_thread_wait_ns: wait_ms.map(|ms: u64| ms * MS),
+            client_wait_ns: wait_ms.map(|ms: u64| ms * MS),
+            client_turns: wait_ms.map(|_| 1_000_000),
             ..RunEnd::default()
         };
         assert_eq!(judged(end, 50), expected, "{cpu_ms} {wait_ms:?}");
@@ -117,6 +120,7 @@ fn waits_are_weighed_against_the_first_token() {
         (600, 500, false),
     ] {
         let end = RunEnd {
+            busiest_thread_wait_ns: Some(wait_us * 1_000 * 50),
             client_wait_ns: Some(wait_us * 1_000 * 50),
             client_turns: Some(50),
             ..RunEnd::default()
