@@ -40,6 +40,8 @@ pub struct Load {
     pub requests: u32,
     /// Rounds per backend.
     pub rounds: u32,
+    /// Time over which the requests of a round start.
+    pub ramp_ns: u64,
     /// Token ids in each message of the engine; 0: as many as there are.
     pub output_ids: u32,
     /// Where server and client ran, in words.
@@ -97,6 +99,13 @@ pub struct Rung {
     pub slip_p99_ns: i64,
     /// 99th percentile of the server's lateness against its own pace.
     pub server_late_p99_ns: i64,
+    /// Busy time of the client's busiest thread, in percent; absent where the
+    /// system does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_busy_percent: Option<u64>,
+    /// Processor time of the server, in percent of a core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_busy_percent: Option<u64>,
     /// Who gave up: `none`, `client` or `server`.
     pub limit: String,
 }

@@ -182,7 +182,7 @@ pub fn floor_difference(first: &ClientFloor, other: &ClientFloor) -> Option<Inte
 }
 
 /// The mean of `other` minus `first`, place by place, with its interval.
-fn paired(first: &[i64], other: &[i64]) -> Option<Interval> {
+pub(super) fn paired(first: &[i64], other: &[i64]) -> Option<Interval> {
     let pairs = first.iter().zip(other);
     let differences: Vec<f64> = pairs
         .map(|(first, other)| other.saturating_sub(*first) as f64)

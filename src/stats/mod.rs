@@ -7,6 +7,7 @@ mod client;
 mod distribution;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod floor;
 mod instrument;
 mod interval;
 mod metric;
@@ -30,6 +31,7 @@ pub(crate) mod words;
 
 pub use client::Client;
 pub use distribution::Distribution;
+pub use floor::{Circumstances, Noise, delay, difference, floor_for, noise, spread};
 pub use instrument::floor_difference;
 pub use interval::Interval;
 pub use metric::{Metric, ratio};
