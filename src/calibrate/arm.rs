@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use backends::{
-    Backend, Clock, Entry, PromptMode, Request, Sampling, Target,
-};
+use backends::{Backend, Clock, Entry, PromptMode, Request, Sampling, Target};
 
+use super::YardProcess;
 use super::experiment::{Settings, wire_of};
 use super::join::{Due, Joined, join};
-use super::YardProcess;
 use crate::plan::{Job, Plan};
 use crate::record::{self, RunEnd, RunHeader};
 use crate::run::{Crew, Limits, Runner, Seat, Stop};

@@ -68,12 +68,7 @@ impl Joined {
 /// # Errors
 /// When a request failed, is not in the book, or came with another number of
 /// tokens: then there is nothing to compare.
-pub(super) fn join(
-    records: &[Record],
-    book: &[Handed],
-    first_id: u64,
-    due: Due,
-) -> Result<Joined> {
+pub(super) fn join(records: &[Record], book: &[Handed], first_id: u64, due: Due) -> Result<Joined> {
     let by_id: HashMap<u64, &Handed> = book.iter().map(|entry| (entry.request, entry)).collect();
     let mut joined = Joined {
         steady_ns: (0, u64::MAX),

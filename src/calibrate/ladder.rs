@@ -155,9 +155,9 @@ fn rate(events: &[Event]) -> u64 {
 fn limit(rung: &Rung) -> &'static str {
     let delayed = rung.floor_p99_ns > MOST_DELAY_NS || rung.slip_p99_ns > MOST_DELAY_NS;
     let late = rung.server_late_p99_ns > MOST_LATE_NS;
-    let server_full = rung
-        .server_busy_percent
-        .is_some_and(|percent| percent >= AT_LIMIT_PERCENT && rung.client_busy_percent < Some(percent));
+    let server_full = rung.server_busy_percent.is_some_and(|percent| {
+        percent >= AT_LIMIT_PERCENT && rung.client_busy_percent < Some(percent)
+    });
     match (delayed, late) {
         (false, false) => "none",
         (false, true) => "server",
@@ -217,7 +217,10 @@ mod tests {
             (1_024, 1_250_000),
             (1_024, 1_000_000),
         ];
-        assert_eq!(steps[..3], [(64, 10_000_000), (128, 10_000_000), (256, 10_000_000)]);
+        assert_eq!(
+            steps[..3],
+            [(64, 10_000_000), (128, 10_000_000), (256, 10_000_000)]
+        );
         assert_eq!(steps[5..], tail);
         assert_eq!(next(4_096, 500), None);
     }
@@ -230,6 +233,9 @@ mod tests {
             late_ns: 0,
         };
         assert_eq!(rate(&[]), 0);
-        assert_eq!(rate(&[event(0), event(500_000_000), event(1_000_000_000)]), 3);
+        assert_eq!(
+            rate(&[event(0), event(500_000_000), event(1_000_000_000)]),
+            3
+        );
     }
 }

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use super::asked::{asked, server};
-use super::format::{ABSENT, Grid, line, ms, number, token_source, wrap};
-use crate::record::RunHeader;
+use super::format::{ABSENT, Grid, fine_ms, line, ms, number, token_source, wrap};
+use crate::record::{Delay, RunHeader};
 use crate::stats::words::{grouped, one_line};
-use crate::stats::{Arm, Metric, Summary, ratio};
+use crate::stats::{Arm, Metric, Summary, floor_difference, ratio};
 
 /// Rows of throughput, with their decimals.
 const THROUGHPUT: [(&str, Metric, usize); 3] = [
@@ -213,6 +213,59 @@ fn client(grid: &mut Grid, arms: &[Arm<'_>]) {
     row(grid, "busiest thread, %", arms, |summary| {
         number(summary.client.busiest_thread_percent, 1)
     });
+    row(grid, "waited for a core, %", arms, |summary| {
+        number(summary.client.busiest_thread_wait_percent, 1)
+    });
+    floors(grid, arms);
+}
+
+/// What the calibration says, if any arm has one.
+fn floors(grid: &mut Grid, arms: &[Arm<'_>]) {
+    let floor = |arm: &Arm<'_>| arm.run.header.client_floor.as_ref().map(|of| of.floor);
+    if arms.iter().all(|arm| floor(arm).is_none()) {
+        return;
+    }
+    let parts: [(&str, fn(Delay) -> i64); 2] = [
+        ("  floor mean, ms", |of| of.mean_ns),
+        ("  floor p99, ms", |of| of.p99_ns),
+    ];
+    for (name, part) in parts {
+        let cell = |arm| floor(arm).map_or(ABSENT.to_owned(), |of| fine_ms(part(of)));
+        let cells: Vec<String> = arms.iter().map(cell).collect();
+        grid.row(name, &cells);
+    }
+}
+
+/// How much longer the client takes with each arm than with the first, and why
+/// a calibration was not used.
+fn floor_notes(out: &mut String, arms: &[Arm<'_>], names: &[String]) {
+    let of = |arm: Option<&Arm<'_>>| arm.and_then(|arm| arm.run.header.client_floor.clone());
+    for (arm, name) in arms.iter().zip(names) {
+        if let Some(why) = &arm.run.header.client_floor_unused {
+            let text = format!(
+                "{name}: the client's floor is not known: a calibration is there, but {}",
+                one_line(why, 200)
+            );
+            wrap(out, "", &text);
+        }
+    }
+    let (Some(first), Some(first_name)) = (of(arms.first()), names.first()) else {
+        return;
+    };
+    for (arm, name) in arms.iter().zip(names).skip(1) {
+        let by = of(Some(arm)).and_then(|other| floor_difference(&first, &other));
+        if let Some(by) = by {
+            let text = format!(
+                "client floor of {name} minus {first_name}: {:+.3} ms, 95 % interval {:+.3} to \
+                 {:+.3} ms ({} paired rounds of the calibration); reported, never subtracted",
+                by.mean / 1e6,
+                by.low / 1e6,
+                by.high / 1e6,
+                by.count
+            );
+            wrap(out, "", &text);
+        }
+    }
 }
 
 /// What does not fit a cell, and what the ratios are not.
@@ -237,6 +290,7 @@ fn notes(out: &mut String, arms: &[Arm<'_>], names: &[String]) {
             &format!("{}: tokens counted from {words}", names.join(", ")),
         );
     }
+    floor_notes(out, arms, names);
     if arms.len() > 1 {
         out.push_str("one run per arm: the ratios are of these runs; how certain they are, they do not say\n");
     }

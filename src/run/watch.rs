@@ -157,11 +157,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_speaks_once() {
         let progress = Progress::default();
-        let watch = Watch::start(
-            Clock::start(),
-            &progress,
-            |words| SAID.lock().expect("whole").push(words.to_owned()),
-        );
+        let watch = Watch::start(Clock::start(), &progress, |words| {
+            SAID.lock().expect("whole").push(words.to_owned())
+        });
         for _ in 0..30 {
             progress.finished(true, 1);
             progress.went_out(5, 100);

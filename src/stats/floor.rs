@@ -261,11 +261,8 @@ mod tests {
     #[test]
     fn a_difference_is_paired() {
         // differences 10, 30, 20: mean 20, s 10, t(0.975, 2) = 4.302653
-        let by = difference(
-            &found("a", &[100, 200, 300]),
-            &found("b", &[110, 230, 320]),
-        )
-        .expect("pairs");
+        let by = difference(&found("a", &[100, 200, 300]), &found("b", &[110, 230, 320]))
+            .expect("pairs");
         assert_eq!((by.count, by.mean), (3, 20.0));
         assert!((by.high - 20.0 - 24.841_4).abs() < 1e-3, "{by:?}");
         assert_eq!(difference(&found("a", &[1]), &found("b", &[1])), None);
@@ -283,7 +280,14 @@ mod tests {
             ("0.1.0", &this, 64, 2, "tis", Some("1 client threads")),
             ("0.2.0", &this, 64, 1, "tis", Some("this is 0.2.0")),
             ("0.1.0", &other, 64, 1, "tis", Some("another machine")),
-            ("0.1.0", &this, 64, 1, "api_server", Some("nothing on api_server")),
+            (
+                "0.1.0",
+                &this,
+                64,
+                1,
+                "api_server",
+                Some("nothing on api_server"),
+            ),
         ];
         for (tool_version, host, concurrency, client_threads, backend, refusal) in table {
             let run = Circumstances {

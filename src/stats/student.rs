@@ -176,7 +176,8 @@ mod tests {
             (100.0, [1.290, 1.660, 1.984, 2.364, 2.626]),
             (1e12, [1.282, 1.645, 1.960, 2.326, 2.576]),
         ] {
-            for (probability, expected) in [0.90, 0.95, 0.975, 0.99, 0.995].into_iter().zip(expected)
+            for (probability, expected) in
+                [0.90, 0.95, 0.975, 0.99, 0.995].into_iter().zip(expected)
             {
                 let found = quantile(probability, freedom).expect("possible");
                 assert!(
