@@ -13,7 +13,7 @@ const DEFAULTS: Defaults = Defaults {
     streams: 64,
     requests: 1,
     tokens: 256,
-    tokens_full_speed: 2000,
+    requests_full_speed: 10,
     gap: std::time::Duration::from_millis(10),
     out_of_step: true,
 };

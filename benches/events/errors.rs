@@ -17,7 +17,7 @@ const DEFAULTS: Defaults = Defaults {
     streams: 64,
     requests: 4,
     tokens: 100,
-    tokens_full_speed: 100,
+    requests_full_speed: 4,
     gap: Duration::from_millis(10),
     out_of_step: false,
 };

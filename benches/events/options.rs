@@ -36,8 +36,8 @@ pub(crate) struct Defaults {
     pub(crate) streams: u32,
     pub(crate) requests: u32,
     pub(crate) tokens: u32,
-    /// Tokens at full speed, where more come in the same time.
-    pub(crate) tokens_full_speed: u32,
+    /// Requests at full speed, where more fit into the same time.
+    pub(crate) requests_full_speed: u32,
     pub(crate) gap: Duration,
     /// The streams start over one gap, and not all at once.
     pub(crate) out_of_step: bool,
@@ -109,18 +109,18 @@ impl Options {
     }
 
     pub(crate) fn load(&self, case: Case, defaults: Defaults) -> Load {
-        let tokens = if case.full_speed {
-            defaults.tokens_full_speed
+        let requests = if case.full_speed {
+            defaults.requests_full_speed
         } else {
-            defaults.tokens
+            defaults.requests
         };
         let gap = self.gap.unwrap_or(defaults.gap);
         let spread = defaults.out_of_step && !case.full_speed;
         Load {
             case,
             streams: self.streams.first().copied().unwrap_or(defaults.streams),
-            requests: self.requests.unwrap_or(defaults.requests),
-            tokens: self.tokens.unwrap_or(tokens),
+            requests: self.requests.unwrap_or(requests),
+            tokens: self.tokens.unwrap_or(defaults.tokens),
             first_token: FIRST_TOKEN,
             gap,
             ramp: if spread { gap } else { Duration::ZERO },

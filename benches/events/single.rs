@@ -14,7 +14,7 @@ const DEFAULTS: Defaults = Defaults {
     streams: 64,
     requests: 10,
     tokens: 256,
-    tokens_full_speed: 256,
+    requests_full_speed: 10,
     gap: Duration::from_millis(10),
     out_of_step: false,
 };
@@ -33,7 +33,6 @@ const ONCE: Defaults = Defaults {
     streams: 8,
     requests: 1,
     tokens: 200,
-    tokens_full_speed: 2000,
     out_of_step: true,
     ..DEFAULTS
 };
