@@ -70,6 +70,7 @@ impl Play<'_> {
     }
 
     /// Warms up, runs the plan, and joins its records with the server's book.
+    /// `shown` is what a terminal calls it.
     pub(super) async fn run(
         &mut self,
         arm: &Arm,
@@ -77,6 +78,7 @@ impl Play<'_> {
         yard: &mut YardProcess,
         due: Due,
         ramp: Duration,
+        shown: &str,
     ) -> Result<(Joined, RunEnd)> {
         let count = |jobs: &[Job]| u64::try_from(jobs.len()).unwrap_or(u64::MAX);
         let first_id = self.next_id.saturating_add(count(&plan.warmup));
@@ -101,7 +103,7 @@ impl Play<'_> {
         let folder = tempfile::tempdir().context("no temporary folder for the records")?;
         let header = RunHeader {
             format: record::FORMAT,
-            backend: arm.name().to_owned(),
+            backend: shown.to_owned(),
             ..RunHeader::default()
         };
         let end = runner.run(plan, &header, folder.path()).await?;

@@ -27,8 +27,6 @@ pub struct Settings {
     pub ladder: bool,
     /// First id of a request; see [`crate::run::Wall::first_id`].
     pub first_id: u64,
-    /// Hears how far it is, in words.
-    pub tell: fn(&str),
     /// The program whose hidden verb the servers are; `None`: the one that runs.
     pub program: Option<PathBuf>,
 }
@@ -179,12 +177,7 @@ async fn rounds(
             let (Some(arm), Some(of_arm)) = (arms.get(at), played.get_mut(at)) else {
                 continue;
             };
-            (settings.tell)(&format!(
-                "round {} of {}: {}",
-                pass + 1,
-                settings.load.rounds,
-                arm.name()
-            ));
+            let shown = format!("{} {}/{}", arm.name(), pass + 1, settings.load.rounds);
             let plan = arm::plan(
                 settings.load.concurrency,
                 settings.load.requests,
@@ -192,7 +185,7 @@ async fn rounds(
             );
             let ramp = Duration::from_nanos(settings.load.ramp_ns);
             let (joined, end) = play
-                .run(arm, &plan, yard, settings.due(), ramp)
+                .run(arm, &plan, yard, settings.due(), ramp, &shown)
                 .await
                 .with_context(|| format!("while calibrating {}", arm.name()))?;
             of_arm.push(Played { place, joined, end });

@@ -52,11 +52,6 @@ pub(super) async fn climb(
     let (mut streams, mut gap_ns) = (load.concurrency, load.per_token_ns);
     let mut rungs = Vec::new();
     loop {
-        (play.settings.tell)(&format!(
-            "{}: {streams} streams, a token every {} ms",
-            entry.name,
-            gap_ns as f64 / 1e6
-        ));
         make_room(u64::from(streams))?;
         let rung = rung(play, entry, places, streams, gap_ns)
             .await
@@ -99,8 +94,9 @@ async fn rung(
     let plan = arm::plan(streams, 1, u32::try_from(tokens).unwrap_or(u32::MAX));
     let mut yard = play.yard(pace, places)?;
     let arm = play.arm(entry, &yard)?;
+    let shown = format!("{} x {streams}", entry.name);
     let cpu_before = yard.cpu_ns()?;
-    let (joined, end) = play.run(&arm, &plan, &mut yard, due, RAMP).await?;
+    let (joined, end) = play.run(&arm, &plan, &mut yard, due, RAMP, &shown).await?;
     let server_ns = yard
         .cpu_ns()?
         .zip(cpu_before)

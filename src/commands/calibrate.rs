@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use backends::Clock;
 
-use super::{Exit, show, tell};
+use super::{Exit, show};
 use crate::calibrate::{self, Settings, wire_of};
 use crate::config::CalibrateConfig;
 use crate::record::{self, CALIBRATION_FORMAT, Calibration, Load};
@@ -79,7 +79,6 @@ fn settings(config: &CalibrateConfig, first_id: u64) -> Settings {
         },
         ladder: config.ladder,
         first_id,
-        tell: |words| tell(&format!("{words}\n")),
         program: None,
     }
 }

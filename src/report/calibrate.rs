@@ -191,18 +191,14 @@ fn ladder(out: &mut String, found: &BackendFloor) {
         return;
     }
     let header = [
-        "gap, ms",
-        "tokens/s",
-        "floor p99, ms",
-        "slip p99, ms",
-        "server late",
-        "client, %",
-        "server, %",
-        "gave up",
+        "gap, ms", "tokens/s", "floor", "slip", "late", "client", "server", "gave up",
     ];
-    out.push('\n');
-    let title = format!("{}: streams", one_line(&found.backend, 20));
-    let mut grid = Grid::new(&title, &header.map(str::to_owned));
+    let title = format!(
+        "\nladder of {}: p99 of floor, slip and the server's lateness in ms; busy in % of a core\n",
+        one_line(&found.backend, 20)
+    );
+    out.push_str(&title);
+    let mut grid = Grid::new("streams", &header.map(str::to_owned));
     for rung in &found.ladder {
         grid.row(&grouped(u64::from(rung.streams)), &rung_cells(rung));
     }
@@ -329,7 +325,7 @@ mod tests {
             "api_server - tis-direct",
             "+0.020",
             "shown",
-            "tis-direct: streams",
+            "ladder of tis-direct",
             "the server's limit, not the client's",
             "passes 1 ms",
             "never subtracted",
@@ -338,7 +334,7 @@ mod tests {
         }
         assert!(!page.contains("WARNING"), "{page}");
         for line in page.lines() {
-            assert!(line.chars().count() <= 110, "too wide: {line}");
+            assert!(line.chars().count() <= 100, "too wide: {line}");
             assert_eq!(line.trim_end(), line, "blanks at the end");
         }
     }

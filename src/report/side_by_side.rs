@@ -239,7 +239,6 @@ fn floors(grid: &mut Grid, arms: &[Arm<'_>]) {
 /// How much longer the client takes with each arm than with the first, and why
 /// a calibration was not used.
 fn floor_notes(out: &mut String, arms: &[Arm<'_>], names: &[String]) {
-    let of = |arm: Option<&Arm<'_>>| arm.and_then(|arm| arm.run.header.client_floor.clone());
     for (arm, name) in arms.iter().zip(names) {
         if let Some(why) = &arm.run.header.client_floor_unused {
             let text = format!(
@@ -249,12 +248,16 @@ fn floor_notes(out: &mut String, arms: &[Arm<'_>], names: &[String]) {
             wrap(out, "", &text);
         }
     }
-    let (Some(first), Some(first_name)) = (of(arms.first()), names.first()) else {
+    // Against the first arm that has one.
+    let mut known = arms
+        .iter()
+        .zip(names)
+        .filter_map(|(arm, name)| Some((arm.run.header.client_floor.as_ref()?, name)));
+    let Some((first, first_name)) = known.next() else {
         return;
     };
-    for (arm, name) in arms.iter().zip(names).skip(1) {
-        let by = of(Some(arm)).and_then(|other| floor_difference(&first, &other));
-        if let Some(by) = by {
+    for (other, name) in known {
+        if let Some(by) = floor_difference(first, other) {
             let text = format!(
                 "client floor of {name} minus {first_name}: {:+.3} ms, 95 % interval {:+.3} to \
                  {:+.3} ms ({} paired rounds of the calibration); reported, never subtracted",

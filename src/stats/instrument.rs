@@ -52,18 +52,23 @@ pub(super) fn slip(summary: &Summary) -> Option<Reason> {
 /// for a core is as good as busy: something else has the core.
 pub(super) fn busiest_thread(summary: &Summary) -> Option<Reason> {
     let percent = summary.client.busiest_thread_percent?;
-    let waited = summary.client.busiest_thread_wait_percent.unwrap_or(0.0);
+    let waited = summary.client.busiest_thread_wait_percent;
     (percent > MOST_BUSY_PERCENT).then(|| {
-        let hindered = waited > MOST_BUSY_PERCENT / 4.0;
+        let hindered = waited > Some(MOST_BUSY_PERCENT / 4.0);
+        let parts = waited.map_or(String::new(), |waited| {
+            format!(
+                " ({} % on a core, {} % ready and waiting for one)",
+                grouped_decimal(percent - waited, 1),
+                grouped_decimal(waited, 1)
+            )
+        });
         reason(
             4,
             "client_cpu",
             format!(
-                "the client's busiest thread was busy for {} % of the time, above 80 % of a core \
-                 ({} % on a core, {} % ready and waiting for one)",
-                grouped_decimal(percent, 1),
-                grouped_decimal(percent - waited, 1),
-                grouped_decimal(waited, 1)
+                "the client's busiest thread was busy for {} % of the time, above 80 % of a core\
+                 {parts}",
+                grouped_decimal(percent, 1)
             ),
             if hindered {
                 "end what else runs on the client's cores, or take a client machine of its own"
