@@ -93,19 +93,23 @@ fn load_words(load: &Load) -> String {
     )
 }
 
+/// A figure of a delay, and a delay of a backend, with their names.
+type Part = (&'static str, fn(&Delay) -> i64);
+type Section = (&'static str, fn(&BackendFloor) -> &Delay);
+
 fn delays(out: &mut String, backends: &[BackendFloor]) {
     let names: Vec<String> = backends
         .iter()
         .map(|found| one_line(&found.backend, 20))
         .collect();
     let mut grid = Grid::new("client's own delay, ms", &names);
-    let parts: [(&str, fn(&Delay) -> i64); 4] = [
+    let parts: [Part; 4] = [
         ("mean", |of| of.mean_ns),
         ("p50", |of| of.p50_ns),
         ("p99", |of| of.p99_ns),
         ("max", |of| of.max_ns),
     ];
-    let sections: [(&str, fn(&BackendFloor) -> &Delay); 5] = [
+    let sections: [Section; 5] = [
         ("hand-over to mark (floor)", |found| &found.floor),
         ("issue to arrival of a request", |found| &found.request),
         ("first token: error", |found| &found.first_token_error),

@@ -225,15 +225,13 @@ fn floors(grid: &mut Grid, arms: &[Arm<'_>]) {
     if arms.iter().all(|arm| floor(arm).is_none()) {
         return;
     }
-    let parts: [(&str, fn(Delay) -> i64); 2] = [
-        ("  floor mean, ms", |of| of.mean_ns),
-        ("  floor p99, ms", |of| of.p99_ns),
-    ];
-    for (name, part) in parts {
+    let mut row = |name: &str, part: fn(Delay) -> i64| {
         let cell = |arm| floor(arm).map_or(ABSENT.to_owned(), |of| fine_ms(part(of)));
         let cells: Vec<String> = arms.iter().map(cell).collect();
         grid.row(name, &cells);
-    }
+    };
+    row("  floor mean, ms", |of| of.mean_ns);
+    row("  floor p99, ms", |of| of.p99_ns);
 }
 
 /// How much longer the client takes with each arm than with the first, and why

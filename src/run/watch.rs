@@ -9,6 +9,7 @@ use backends::Clock;
 
 use super::Progress;
 use super::cpu::{Shares, ThreadTimes};
+use super::progress::Slips;
 
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -58,10 +59,9 @@ async fn fallen_behind(clock: Clock, progress: &Progress) -> String {
         let busy = shares.and_then(|shares| busy(shares, now_ns.saturating_sub(before_ns)));
         (before, before_ns) = (now, now_ns);
         busy_looks = if busy.is_some() { busy_looks + 1 } else { 0 };
-        let (done, late) = progress.late();
         let seen = busy
             .filter(|_| busy_looks >= LOOKS_IN_A_ROW)
-            .or_else(|| too_late(done, late));
+            .or_else(|| too_late(progress.slips()));
         if let Some(seen) = seen {
             return seen;
         }
@@ -91,13 +91,16 @@ fn busy(shares: Shares, span_ns: u64) -> Option<String> {
     })
 }
 
-/// What is to be said when so many of `done` requests went out late.
-fn too_late(done: u64, late: u64) -> Option<String> {
-    (done >= ENOUGH && late.saturating_mul(100) > done).then(|| {
+/// What is to be said of delays before requests.
+fn too_late(slips: Slips) -> Option<String> {
+    let late = slips.p99_ns.saturating_mul(100) > slips.mean_ns;
+    (slips.requests >= ENOUGH && late).then(|| {
         format!(
-            "the client falls behind: it sent {late} of {done} requests late, by more than 1 % of \
-             what they took; take a client machine with idle cores, or lower --concurrency, or the \
-             run will not count (rule 4)"
+            "the client falls behind: one in a hundred requests goes out {:.1} ms late or more, \
+             above 1 % of the {:.1} ms that a request takes; take a client machine with idle \
+             cores, or lower --concurrency, or the run will not count (rule 4)",
+            slips.p99_ns as f64 / 1e6,
+            slips.mean_ns as f64 / 1e6
         )
     })
 }
@@ -110,7 +113,7 @@ mod tests {
     use backends::Clock;
 
     use super::super::cpu::{Shares, Spent};
-    use super::{Progress, Watch, busy, too_late};
+    use super::{Progress, Slips, Watch, busy, too_late};
 
     #[test]
     fn what_threads_had_is_judged() {
@@ -140,15 +143,19 @@ mod tests {
     }
 
     #[test]
-    fn late_requests_are_judged_by_their_share() {
-        for (done, late, says) in [
-            (0, 0, false),
-            (10, 10, false),
-            (100, 1, false),
-            (100, 2, true),
-            (20, 1, true),
+    fn late_requests_are_judged_against_what_they_take() {
+        for (requests, mean_ns, p99_ns, says) in [
+            (0, 0, 0, false),
+            (10, 1_000, 1_000, false),
+            (20, 1_000, 10, false),
+            (20, 1_000, 11, true),
         ] {
-            assert_eq!(too_late(done, late).is_some(), says, "{late} of {done}");
+            let slips = Slips {
+                requests,
+                mean_ns,
+                p99_ns,
+            };
+            assert_eq!(too_late(slips).is_some(), says, "{slips:?}");
         }
     }
 
@@ -158,11 +165,11 @@ mod tests {
     async fn it_speaks_once() {
         let progress = Progress::default();
         let watch = Watch::start(Clock::start(), &progress, |words| {
-            SAID.lock().expect("whole").push(words.to_owned())
+            SAID.lock().expect("whole").push(words.to_owned());
         });
         for _ in 0..30 {
             progress.finished(true, 1);
-            progress.went_out(5, 100);
+            progress.went_out(5_000_000, 100_000_000);
         }
         for _ in 0..5 {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -170,6 +177,6 @@ mod tests {
         drop(watch);
         let said = SAID.lock().expect("whole");
         assert_eq!(said.len(), 1, "{said:?}");
-        assert!(said[0].contains("30 of 30 requests late"), "{said:?}");
+        assert!(said[0].contains("4.1 ms late or more"), "{said:?}");
     }
 }
