@@ -12,6 +12,7 @@ mod family;
 mod metrics;
 mod server;
 mod sessions;
+mod splitter;
 mod transport;
 mod wire;
 
