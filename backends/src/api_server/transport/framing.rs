@@ -18,6 +18,8 @@ const LINE_BYTES_MAX: usize = 4 << 10;
 /// The most bytes of all trailer fields.
 const TRAILER_BYTES_MAX: usize = 64 << 10;
 
+const BAD_SIZE: &str = "invalid chunk size line";
+
 /// What an answer says before its body, as far as anybody asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::api_server) struct Head {
@@ -192,6 +194,10 @@ impl Chunk {
     fn step(&mut self, bytes: &[u8], at: &mut usize) -> Result<Step, &'static str> {
         let rest = &bytes[*at..];
         match self {
+            // httparse takes a line without a digit for a size of 0
+            Self::Size if rest.first().is_some_and(|byte| !byte.is_ascii_hexdigit()) => {
+                return Err(BAD_SIZE);
+            }
             Self::Size => match httparse::parse_chunk_size(rest) {
                 Ok(httparse::Status::Complete((length, size))) => {
                     *at += length;
@@ -209,7 +215,7 @@ impl Chunk {
                 Ok(httparse::Status::Partial) if rest.len() <= LINE_BYTES_MAX => {
                     return Ok(Step::More);
                 }
-                _ => return Err("invalid chunk size line"),
+                _ => return Err(BAD_SIZE),
             },
             Self::Data(left) => {
                 let piece = advance(at, bounded(*left, rest.len()));

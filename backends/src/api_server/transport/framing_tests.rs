@@ -113,8 +113,8 @@ fn body(
         if rest.is_empty() {
             return Ok((found, false, buffer.len()));
         }
-        let length = lengths.next().expect("cycle").min(&rest.len());
-        let (piece, after) = rest.split_at(*length);
+        let length = rest.len().min(*lengths.next().expect("cycle"));
+        let (piece, after) = rest.split_at(length);
         buffer.extend_from_slice(piece);
         rest = after;
     }
