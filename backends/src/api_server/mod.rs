@@ -10,6 +10,7 @@ mod errors;
 mod events;
 mod family;
 mod metrics;
+mod quick;
 mod server;
 mod sessions;
 mod splitter;
