@@ -1,13 +1,12 @@
 //! The answer to one streamed request: frames, and where they end. Counts no
 //! tokens.
 
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tonic::Streaming;
-
-use super::proto::infer_parameter::ParameterChoice;
-use super::proto::{ModelInferResponse, ModelStreamInferResponse};
-use super::status::{of_frame, of_status};
+use super::grpc::Messages;
+use super::reply::Reply;
+use super::status::{of_broken, of_frame, of_status};
 use crate::{Error, ErrorKind};
 
 /// How long a stream may stay open after its last frame. Triton closes it at
@@ -17,7 +16,7 @@ const CLOSING: Duration = Duration::from_millis(50);
 /// Frames of one request. Dropping it cancels the request.
 #[derive(Debug)]
 pub(super) struct Answer {
-    stream: Streaming<ModelStreamInferResponse>,
+    messages: Messages,
     model: String,
     id: String,
     over: bool,
@@ -26,21 +25,17 @@ pub(super) struct Answer {
 /// One response.
 #[derive(Debug)]
 pub(super) struct Frame {
-    pub(super) response: ModelInferResponse,
+    pub(super) response: Reply,
     /// Nothing follows.
     pub(super) last: bool,
 }
 
 impl Answer {
-    pub(super) fn new(
-        stream: Streaming<ModelStreamInferResponse>,
-        model: String,
-        id: String,
-    ) -> Self {
+    pub(super) fn new(messages: Messages, model: String, id: u64) -> Self {
         Self {
-            stream,
+            messages,
             model,
-            id,
+            id: id.to_string(),
             over: false,
         }
     }
@@ -57,26 +52,18 @@ impl Answer {
     /// without either.
     pub(super) async fn next(&mut self) -> Result<Option<Frame>, Error> {
         while !self.over {
-            let message = match self.stream.message().await {
-                Ok(message) => message,
+            let message = match self.messages.next().await {
+                Ok(Some(message)) => Reply::of_stream(message),
+                Ok(None) => return Err(self.broken_off()),
                 Err(status) => {
                     self.over = true;
-                    return Err(of_status(
-                        &format!("the stream of `{}`", self.model),
-                        &status,
-                    ));
+                    return Err(of_status(&self.what(), &status));
                 }
             };
-            let Some(message) = message else {
+            let message = message.map_err(|broken| {
                 self.over = true;
-                return Err(Error::new(
-                    ErrorKind::Cut,
-                    format!(
-                        "the stream of `{}` ended with neither a final response nor an error",
-                        self.model
-                    ),
-                ));
-            };
+                of_broken(&self.what(), broken)
+            })?;
             if let Some(frame) = self.frame(message)? {
                 return Ok(Some(frame));
             }
@@ -84,27 +71,36 @@ impl Answer {
         Ok(None)
     }
 
+    fn what(&self) -> String {
+        format!("the stream of `{}`", self.model)
+    }
+
+    #[cold]
+    fn broken_off(&mut self) -> Error {
+        self.over = true;
+        let words = format!(
+            "{} ended with neither a final response nor an error",
+            self.what()
+        );
+        Error::new(ErrorKind::Cut, words)
+    }
+
     /// Reads a message; `None` when it answers another request.
-    fn frame(&mut self, message: ModelStreamInferResponse) -> Result<Option<Frame>, Error> {
-        let id = message
-            .infer_response
-            .as_ref()
-            .map_or("", |response| &response.id);
-        if !id.is_empty() && id != self.id {
+    fn frame(&mut self, message: Reply) -> Result<Option<Frame>, Error> {
+        let id = message.id();
+        if !id.is_empty() && id != self.id.as_bytes() {
             // Requests may share a stream; this one was opened for one alone,
             // but a proxy in between may know better.
             return Ok(None);
         }
-        let flag = message.infer_response.as_ref().and_then(final_flag);
-        if !message.error_message.is_empty() {
+        let flag = message.final_flag();
+        let words = message.error_message();
+        if !words.is_empty() {
             self.over = true;
-            return Err(of_frame(
-                &self.model,
-                &message.error_message,
-                flag.is_some(),
-            ));
+            let words = String::from_utf8_lossy(words);
+            return Err(of_frame(&self.model, &words, flag.is_some()));
         }
-        let Some(response) = message.infer_response else {
+        if !message.has_response() {
             self.over = true;
             return Err(Error::new(
                 ErrorKind::Malformed,
@@ -113,32 +109,34 @@ impl Answer {
                     self.model
                 ),
             ));
-        };
+        }
         let last = flag == Some(true);
         self.over = last;
-        Ok(Some(Frame { response, last }))
+        Ok(Some(Frame {
+            response: message,
+            last,
+        }))
     }
 
     /// Lets the server close the stream, so that it is not reset behind a
     /// finished answer: beside the caller, who need not wait, and no longer than
     /// a moment for a server that keeps it open.
     pub(super) fn close(mut self) {
+        // Mostly the end came with the last frame: then there is nobody to wait for.
+        let now = &mut Context::from_waker(Waker::noop());
+        loop {
+            match self.messages.poll_next(now) {
+                // The answer is whole: whatever follows, even an error, is not part of it.
+                Poll::Ready(Ok(Some(_))) => {}
+                Poll::Ready(_) => return,
+                Poll::Pending => break,
+            }
+        }
         tokio::spawn(async move {
-            // The answer is whole: whatever follows, even an error, is not part of it.
             let _ = tokio::time::timeout(CLOSING, async {
-                while let Ok(Some(_)) = self.stream.message().await {}
+                while let Ok(Some(_)) = self.messages.next().await {}
             })
             .await;
         });
-    }
-}
-
-/// `triton_final_response`, where the frame has it. A frame that refuses the
-/// request before the model got it does not.
-fn final_flag(response: &ModelInferResponse) -> Option<bool> {
-    let flag = response.parameters.get("triton_final_response")?;
-    match flag.parameter_choice {
-        Some(ParameterChoice::BoolParam(last)) => Some(last),
-        _ => None,
     }
 }
