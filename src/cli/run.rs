@@ -59,7 +59,14 @@ pub struct RunArgs {
     #[arg(long = "token-timeout", value_name = "S", default_value_t = 120.0)]
     pub token_timeout: f64,
 
-    /// Threads of the client [default: one per core]
+    /// Starts the slots evenly over this many seconds instead of all at once;
+    /// that time counts as part of the run
+    #[arg(long, value_name = "S", default_value_t = 0.0)]
+    pub ramp: f64,
+
+    /// Threads of the client, each with its own share of the requests and its
+    /// own connections [default: one for every 128 requests in flight, at most
+    /// one per core]
     #[arg(long = "client-threads", value_name = "N")]
     pub client_threads: Option<u32>,
 }

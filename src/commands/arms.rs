@@ -8,13 +8,17 @@ use backends::{Backend, Clock, ServerInfo};
 
 use super::advise;
 use crate::config::{Arm, Config};
+use crate::run::{Crew, Seat};
 use crate::sim::{self, Embedded};
 use crate::workload::{ChatTemplate, Tokenizer};
 
 /// An arm whose server has answered.
 pub(super) struct Ready<'a> {
     pub(super) arm: &'a Arm,
-    pub(super) backend: Arc<dyn Backend>,
+    /// For what is not timed.
+    pub(super) aside: Arc<dyn Backend>,
+    /// A client per thread.
+    pub(super) seats: Vec<Seat>,
     pub(super) info: ServerInfo,
     /// Keeps an embedded server alive.
     _server: Option<Embedded>,
@@ -62,18 +66,20 @@ pub(super) fn embedded(
 ///
 /// # Errors
 /// What the server, or its absence, has to say.
-pub(super) async fn probe(
-    arm: &Arm,
+pub(super) async fn probe<'a>(
+    arm: &'a Arm,
     server: Option<Embedded>,
     concurrency: u32,
-) -> Result<Ready<'_>> {
+    crew: &Crew,
+) -> Result<Ready<'a>> {
     let mut target = arm.target.clone();
     if let Some(server) = &server {
         target.address = server.address.to_string();
     }
     let of_arm = || name(arm);
-    let backend = (arm.entry.connect)(target).with_context(of_arm)?;
-    let info = backend.probe().await.with_context(of_arm)?;
+    let connect = || (arm.entry.connect)(target.clone());
+    let aside = connect().with_context(of_arm)?;
+    let info = aside.probe().await.with_context(of_arm)?;
     if let Some(most) = info.max_running.filter(|most| *most < concurrency) {
         advise(&format!(
             "{} runs {most} requests at once; of {concurrency} in flight the rest waits in its \
@@ -83,7 +89,8 @@ pub(super) async fn probe(
     }
     Ok(Ready {
         arm,
-        backend,
+        aside,
+        seats: crew.seats(connect).with_context(of_arm)?,
         info,
         _server: server,
     })

@@ -41,6 +41,8 @@ pub(super) fn header(
         concurrency: plan.concurrency,
         num_prompts: u32::try_from(plan.jobs.len()).unwrap_or(u32::MAX),
         warmup: config.run.warmup,
+        client_threads: u32::try_from(config.run.client_threads).unwrap_or(u32::MAX),
+        ramp_ms: u64::try_from(config.run.ramp.as_millis()).unwrap_or(u64::MAX),
         workload: plan.digest.clone(),
         temperature: work.sampling.temperature,
         top_p: work.sampling.top_p,

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::plan::{self, Plan, Settings};
 use crate::record::{self, Record, Recount, Run};
 use crate::report;
-use crate::run::{CLIENT_THREAD, Limits, Runner, Show, Stop, Wall};
+use crate::run::{Crew, Limits, Runner, Show, Stop, Wall, make_room};
 use crate::sim::Embedded;
 use crate::workload::{ChatTemplate, Tokenizer};
 
@@ -46,12 +46,13 @@ pub(super) fn measure(config: &Config) -> Result<Outcome> {
     let template = chat::template(&config.work, needing.as_deref())?;
     let clock = Clock::start();
     let servers = arms::embedded(config, &tokenizer, template.as_ref(), clock)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(config.run.client_threads)
-        .thread_name(CLIENT_THREAD)
+    make_room(config.run.concurrency.into())?;
+    let crew = Crew::start(config.run.client_threads)?;
+    // This thread directs; requests run on the crew's.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("cannot start the client's threads")?;
+        .context("cannot start the runtime")?;
     let stop = Stop::default();
     let basis = Basis {
         tokenizer: &tokenizer,
@@ -59,7 +60,7 @@ pub(super) fn measure(config: &Config) -> Result<Outcome> {
     };
     let outcome = runtime.block_on(async {
         tokio::select! {
-            outcome = all(config, servers, basis, clock, &stop) => outcome,
+            outcome = all(config, servers, basis, &crew, clock, &stop) => outcome,
             () = stop.quit() => bail!(
                 "quit by the user; what had finished is in {}, see `pairbench report`",
                 config.run.records.display()
@@ -82,12 +83,13 @@ async fn all(
     config: &Config,
     servers: Vec<Option<Embedded>>,
     basis: Basis<'_>,
+    crew: &Crew,
     clock: Clock,
     stop: &Stop,
 ) -> Result<Outcome> {
     let mut ready = Vec::new();
     for (arm, server) in config.arms.iter().zip(servers) {
-        ready.push(arms::probe(arm, server, config.run.concurrency).await?);
+        ready.push(arms::probe(arm, server, config.run.concurrency, crew).await?);
     }
     let (plan, style) = make_plan(config, basis)?;
     // Up to here Ctrl-C simply ends the process: there is nothing to be kept.
@@ -132,7 +134,8 @@ async fn one(
 ) -> Result<Measured> {
     let wall = Wall::now();
     let runner = Runner {
-        backend: Arc::clone(&ready.backend),
+        aside: Arc::clone(&ready.aside),
+        seats: ready.seats.clone(),
         clock,
         limits: Limits {
             first_token: config.run.first_token_timeout,
@@ -140,6 +143,7 @@ async fn one(
         },
         stop: stop.clone(),
         first_id: wall.first_id(),
+        ramp: config.run.ramp,
     };
     let of_arm = || ready.name();
     let mut parting = None;
@@ -190,7 +194,7 @@ async fn prepare(
     let _busy = Show::busy(&format!("{name}: counting prompts, warming up"));
     runner.ask_prompt_tokens(plan).await?;
     let parting = match basis.template {
-        Some(_) => chat::parting(runner.backend.as_ref(), plan, basis.tokenizer).await,
+        Some(_) => chat::parting(runner.aside.as_ref(), plan, basis.tokenizer).await,
         None => None,
     };
     runner.warm_up(plan).await?;

@@ -28,6 +28,12 @@ const MAX_CONCURRENCY: u32 = 20_000;
 const MAX_WAIT_S: f64 = 604_800.0;
 /// Most warm-up requests per slot; more would be a run of their own.
 const MAX_WARMUP: u32 = 1_000;
+/// Longest ramp, in seconds: an hour.
+const MAX_RAMP_S: f64 = 3_600.0;
+/// Requests in flight that one client thread takes on by itself. At 100 tokens
+/// per second and stream that is an eighth of a core, and the burst at a run's
+/// start is sent within 2 ms or so (docs/performance.md).
+const STREAMS_PER_THREAD: u32 = 128;
 /// Most threads of the client.
 const MAX_THREADS: u32 = 1_024;
 
@@ -87,6 +93,8 @@ pub struct RunConfig {
     pub first_token_timeout: Duration,
     /// Longest wait from token to token.
     pub token_timeout: Duration,
+    /// Over which the slots start, evenly; zero: all at once.
+    pub ramp: Duration,
     /// Threads of the client.
     pub client_threads: usize,
     /// File that gets the rows.
@@ -183,7 +191,8 @@ impl Config {
                 max_failed: 0,
                 first_token_timeout: Duration::from_secs(30),
                 token_timeout: Duration::from_secs(10),
-                client_threads: cores(),
+                ramp: Duration::ZERO,
+                client_threads: threads_for(args.concurrency),
                 csv: args.csv,
                 records: args.records,
             },
@@ -274,7 +283,7 @@ fn run(args: RunArgs, default_csv: &str) -> Result<RunConfig> {
             );
             usize::try_from(threads)?
         }
-        None => cores(),
+        None => threads_for(args.concurrency),
     };
     ensure!(
         args.warmup <= MAX_WARMUP,
@@ -287,6 +296,7 @@ fn run(args: RunArgs, default_csv: &str) -> Result<RunConfig> {
         max_failed: args.max_failed,
         first_token_timeout: seconds(args.first_token_timeout, "--first-token-timeout")?,
         token_timeout: seconds(args.token_timeout, "--token-timeout")?,
+        ramp: ramp(args.ramp)?,
         client_threads,
         csv: args.csv.unwrap_or_else(|| default_csv.into()),
         records: args.records,
@@ -314,6 +324,18 @@ fn seconds(value: f64, flag: &str) -> Result<Duration> {
     Ok(Duration::from_secs_f64(value))
 }
 
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+fn ramp(value: f64) -> Result<Duration> {
+    ensure!(
+        value.is_finite() && (0.0..=MAX_RAMP_S).contains(&value),
+        "--ramp {value}: must be from 0 to {MAX_RAMP_S} seconds"
+    );
+    Ok(Duration::from_secs_f64(value))
+}
+
+/// Client threads for so many requests in flight: one for every
+/// [`STREAMS_PER_THREAD`], and no more than cores.
+fn threads_for(concurrency: u32) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let needed = usize::try_from(concurrency.div_ceil(STREAMS_PER_THREAD)).unwrap_or(usize::MAX);
+    needed.clamp(1, cores)
 }

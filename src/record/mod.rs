@@ -62,6 +62,12 @@ pub struct RunHeader {
     pub num_prompts: u32,
     /// Warm-up requests per slot, not recorded.
     pub warmup: u32,
+    /// Threads that the client shared its slots out to; 0 in older records.
+    #[serde(default)]
+    pub client_threads: u32,
+    /// Milliseconds over which the slots started; 0: all at once.
+    #[serde(default)]
+    pub ramp_ms: u64,
     /// Digest of the workload; equal digests are equal work.
     pub workload: String,
     /// Softmax temperature.

@@ -2,15 +2,22 @@
 //! stops when told to. The only room with tasks, sleeps and the date. Knows
 //! backends only by their trait, computes no metric.
 
+mod beside;
 mod cpu;
+mod crew;
+mod descriptors;
+mod gate;
 mod progress;
 mod runner;
 mod slot;
 mod stop;
+mod team;
 #[cfg(test)]
 mod tests;
 mod wall;
 
+pub use crew::{Crew, Seat};
+pub use descriptors::make_room;
 pub use progress::{Progress, Show, Steps};
 pub use runner::Runner;
 pub use slot::Limits;

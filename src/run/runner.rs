@@ -8,12 +8,13 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use backends::{Backend, Clock, Error, ServerCounters};
+use backends::{Backend, Clock, Error, ErrorKind, ServerCounters};
 use futures_util::{StreamExt, stream};
 
 use super::cpu::ThreadTimes;
-use super::slot::{self, Limits, Shared};
-use super::{Progress, Show, Stop};
+use super::slot::{Limits, Shared};
+use super::team::{StartLine, slots_of};
+use super::{Progress, Seat, Show, Stop};
 use crate::plan::{Job, Plan};
 use crate::record::{Record, Recorder, RunEnd, RunHeader};
 
@@ -26,8 +27,10 @@ const COUNTERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// One backend about to be measured.
 pub struct Runner {
-    /// Who is asked.
-    pub backend: Arc<dyn Backend>,
+    /// Who is asked what is not timed.
+    pub aside: Arc<dyn Backend>,
+    /// The client's threads, each with a client of its own; at least one.
+    pub seats: Vec<Seat>,
     /// The one clock.
     pub clock: Clock,
     /// How long a request may be silent.
@@ -36,6 +39,8 @@ pub struct Runner {
     pub stop: Stop,
     /// Ids of requests count up from here; see [`super::Wall::first_id`].
     pub first_id: u64,
+    /// Over which a run's slots start, evenly; zero: all at once.
+    pub ramp: Duration,
 }
 
 impl Runner {
@@ -46,7 +51,7 @@ impl Runner {
     /// The server's refusal, with the prompt's place in the plan: a prompt that
     /// the server does not count it will not answer either.
     pub async fn ask_prompt_tokens(&self, plan: &mut Plan) -> Result<(), Error> {
-        let backend = self.backend.as_ref();
+        let backend = self.aside.as_ref();
         let mut counts = stream::iter(plan.jobs.iter().enumerate())
             .map(|(at, job)| async move { (at, backend.prompt_tokens(&job.request).await) })
             .buffer_unordered(COUNTING_AT_ONCE);
@@ -76,13 +81,17 @@ impl Runner {
     /// When a connection cannot be opened, or every warm-up request failed:
     /// then the run would fail, too.
     pub async fn warm_up(&self, plan: &Plan) -> Result<()> {
-        self.backend.warm(plan.concurrency).await?;
+        self.warm(plan.concurrency).await?;
         if plan.warmup.is_empty() {
             return Ok(());
         }
         let (sender, records) = mpsc::channel();
-        let shared = self.shared(plan.warmup.clone(), self.first_id);
-        slots(&shared, plan.concurrency, self.clock.now_ns(), sender).await;
+        let shared = self.shared(plan.warmup.clone(), plan.concurrency, self.first_id);
+        StartLine::of(&self.seats, &Arc::new(shared), &sender)
+            .await
+            .run(self.clock)
+            .await;
+        drop(sender);
         let failures: Vec<Record> = records.iter().filter(|record| !record.is_ok()).collect();
         match failures.first() {
             Some(first) if failures.len() == plan.warmup.len() && !self.stop.is_wished() => bail!(
@@ -94,6 +103,29 @@ impl Runner {
         }
     }
 
+    /// Opens what `slots` requests at once will use, on every thread its share,
+    /// all threads at once.
+    async fn warm(&self, slots: u32) -> Result<(), Error> {
+        let warmings = self.seats.iter().enumerate().map(|(place, seat)| {
+            let backend = Arc::clone(&seat.backend);
+            let share = slots_of(place, self.seats.len(), slots).count();
+            seat.runtime.spawn(async move {
+                // Each client has to know its server before the clock.
+                backend.probe().await?;
+                backend.warm(u32::try_from(share).unwrap_or(u32::MAX)).await
+            })
+        });
+        for warming in warmings.collect::<Vec<_>>() {
+            warming.await.map_err(|_| {
+                Error::new(
+                    ErrorKind::Connect,
+                    "a client thread failed while it opened connections; please report it as a bug",
+                )
+            })??;
+        }
+        Ok(())
+    }
+
     /// Runs the plan and leaves its records in `folder`.
     ///
     /// # Errors
@@ -103,16 +135,20 @@ impl Runner {
         let recorder = Recorder::create(folder, header)?;
         let counters_before = self.counters().await;
         let first_id = self.first_id + u64::try_from(plan.warmup.len()).unwrap_or_default();
-        let shared = self.shared(plan.jobs.clone(), first_id);
+        let shared = self.shared(plan.jobs.clone(), plan.concurrency, first_id);
+        let shared = Arc::new(Shared {
+            ramp: self.ramp,
+            ..shared
+        });
         let total = u64::try_from(plan.jobs.len()).unwrap_or_default();
         let show = Show::start(&header.backend, total, &shared.progress);
         // Again: a slot whose warm-up ended long before the last one's may have
         // lost its connection to the server's idle limit. If it fails, the first
         // requests will say so, and count.
-        let _ = self.backend.warm(plan.concurrency).await;
+        let _ = self.warm(plan.concurrency).await;
+        let line = StartLine::of(&self.seats, &shared, &recorder.door()).await;
         let cpu_before = ThreadTimes::now();
-        let start_ns = self.clock.now_ns();
-        slots(&shared, plan.concurrency, start_ns, recorder.door()).await;
+        let start_ns = line.run(self.clock).await;
         let span_ns = self.clock.now_ns() - start_ns;
         let cpu = ThreadTimes::now().since(&cpu_before);
         drop(show);
@@ -134,42 +170,28 @@ impl Runner {
         if self.stop.is_wished() {
             return None;
         }
-        let counters = self.backend.server_counters();
+        let counters = self.aside.server_counters();
         tokio::time::timeout(COUNTERS_WITHIN, counters)
             .await
             .ok()?
             .ok()?
     }
 
-    fn shared(&self, jobs: Vec<Job>, first_id: u64) -> Arc<Shared> {
-        Arc::new(Shared {
-            backend: Arc::clone(&self.backend),
+    fn shared(&self, jobs: Vec<Job>, concurrency: u32, first_id: u64) -> Shared {
+        let slots = u32::try_from(jobs.len())
+            .unwrap_or(u32::MAX)
+            .min(concurrency);
+        Shared {
             jobs,
-            next: AtomicUsize::new(0),
+            slots,
+            next: AtomicUsize::new(usize::try_from(slots).unwrap_or(usize::MAX)),
+            ramp: Duration::ZERO,
             first_id,
             clock: self.clock,
             limits: self.limits,
             stop: self.stop.clone(),
             progress: Progress::default(),
-        })
-    }
-}
-
-/// Starts all slots as free since `start_ns` and waits for the last.
-async fn slots(shared: &Arc<Shared>, count: u32, start_ns: u64, records: mpsc::Sender<Record>) {
-    let wanted = u32::try_from(shared.jobs.len())
-        .unwrap_or(u32::MAX)
-        .min(count);
-    let tasks: Vec<_> = (0..wanted)
-        .map(|slot| {
-            let shared = Arc::clone(shared);
-            tokio::spawn(slot::work(shared, slot, start_ns, records.clone()))
-        })
-        .collect();
-    drop(records);
-    for task in tasks {
-        // A slot keeps its panics to one request; nothing is left to fail.
-        let _ = task.await;
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use backends::{
@@ -12,7 +12,11 @@ use backends::{
 };
 
 use futures_util::FutureExt;
+use futures_util::future::Either;
+use tokio::sync::mpsc;
 
+use super::beside::beside;
+use super::gate::{Gate, until};
 use super::{Progress, Stop};
 use crate::plan::Job;
 use crate::record::{HopRecord, Mark, Record};
@@ -28,9 +32,13 @@ pub struct Limits {
 
 /// What all slots of a run share.
 pub(super) struct Shared {
-    pub(super) backend: Arc<dyn Backend>,
     pub(super) jobs: Vec<Job>,
+    /// Slots over all threads; the first jobs are theirs.
+    pub(super) slots: u32,
+    /// The job after those that have been taken.
     pub(super) next: AtomicUsize,
+    /// Over which the slots start.
+    pub(super) ramp: Duration,
     pub(super) first_id: u64,
     pub(super) clock: Clock,
     pub(super) limits: Limits,
@@ -38,38 +46,54 @@ pub(super) struct Shared {
     pub(super) progress: Progress,
 }
 
-/// Works through the shared jobs until there are none, or until told to stop.
-/// `free_ns` is when the slot came to be free: the start of the run.
+/// A slot: its number over all threads, and the client it sends with.
+pub(super) struct Slot {
+    pub(super) number: u32,
+    pub(super) backend: Arc<dyn Backend>,
+}
+
+/// A request that may go out at once, and the job it is of.
+struct Loaded {
+    number: usize,
+    request: Request,
+    /// Whether its message could be made.
+    message: Result<(), Error>,
+}
+
+/// Works through the shared jobs until there are none, or until told to stop:
+/// first the job with the slot's own number, then whichever is next. Drops
+/// `ready` when its first request is at hand, and sends it when `gate` opens.
 pub(super) async fn work(
     shared: Arc<Shared>,
-    slot: u32,
-    mut free_ns: u64,
-    records: mpsc::Sender<Record>,
+    slot: Slot,
+    gate: Arc<Gate>,
+    ready: mpsc::Sender<()>,
+    records: std::sync::mpsc::Sender<Record>,
 ) {
     let pulse = Pulse::default();
-    while !shared.stop.is_wished() {
-        let number = shared.next.fetch_add(1, Ordering::Relaxed);
-        let Some(job) = shared.jobs.get(number) else {
-            return;
-        };
-        let mut request = job.request.clone();
-        request.slot = slot;
-        request.id = shared.first_id + u64::try_from(number).unwrap_or_default();
+    let first = usize::try_from(slot.number).unwrap_or(usize::MAX);
+    let mut next = shared.load(&slot, first).await;
+    drop(ready);
+    let mut free_ns = shared.free_ns(gate.passed().await, slot.number);
+    until(shared.clock, free_ns).await;
+    while let Some(loaded) = next.take_if(|_| !shared.stop.is_wished()) {
+        let Loaded {
+            number,
+            request,
+            message,
+        } = loaded;
         let mut sink = Sink::start(shared.clock, pulse.clone(), request.output_tokens);
-        let outcome = watched(&shared, &request, &mut sink, &pulse).await;
+        let outcome = match message {
+            Ok(()) => watched(&shared, &slot, &request, &mut sink, &pulse).await,
+            Err(error) => Err(error),
+        };
         let scheduled_ns = free_ns;
         sink.end();
         // Not the answer's end: what the server takes to close it is its own
         // time, and no delay of the client.
         free_ns = shared.clock.now_ns();
-        let record = record(
-            number,
-            job,
-            &request,
-            scheduled_ns,
-            sink.into_trace(),
-            outcome,
-        );
+        let trace = sink.into_trace();
+        let record = shared.record(number, &request, scheduled_ns, trace, outcome);
         // Where nobody has counted yet, pieces stand for tokens: this is for the
         // progress line only.
         let pieces = u32::try_from(record.marks.len()).unwrap_or(u32::MAX);
@@ -81,6 +105,44 @@ pub(super) async fn work(
             shared.stop.halt();
             return;
         }
+        let number = shared.next.fetch_add(1, Ordering::Relaxed);
+        next = shared.load(&slot, number).await;
+    }
+}
+
+impl Shared {
+    /// When a slot is free for its first request: at the start, or at its place
+    /// in the ramp.
+    fn free_ns(&self, start_ns: u64, slot: u32) -> u64 {
+        let ramp_ns = u64::try_from(self.ramp.as_nanos()).unwrap_or(u64::MAX);
+        let share = u128::from(ramp_ns) * u128::from(slot) / u128::from(self.slots.max(1));
+        start_ns.saturating_add(u64::try_from(share).unwrap_or(u64::MAX))
+    }
+
+    /// Makes the request of a job ready to go out; `None`: there is no such job.
+    async fn load(&self, slot: &Slot, number: usize) -> Option<Loaded> {
+        let mut request = self.jobs.get(number)?.request.clone();
+        request.slot = slot.number;
+        request.id = self.first_id + u64::try_from(number).unwrap_or_default();
+        let message = slot.backend.prepare(&mut request).await;
+        Some(Loaded {
+            number,
+            request,
+            message,
+        })
+    }
+
+    fn record(
+        &self,
+        number: usize,
+        request: &Request,
+        scheduled_ns: u64,
+        trace: Trace,
+        outcome: Result<Finish, Error>,
+    ) -> Record {
+        let job = self.jobs.get(number);
+        let prompt_tokens = job.map_or(0, |job| job.prompt_tokens);
+        record(number, prompt_tokens, request, scheduled_ns, trace, outcome)
     }
 }
 
@@ -88,19 +150,23 @@ pub(super) async fn work(
 /// run is stopped. What the sink has seen by then is kept.
 async fn watched(
     shared: &Shared,
+    slot: &Slot,
     request: &Request,
     sink: &mut Sink,
     pulse: &Pulse,
 ) -> Result<Finish, Error> {
-    let silence = watch(shared.clock, pulse, shared.limits, request.stream);
-    tokio::select! {
-        biased;
-        outcome = caught(shared.backend.generate(request, sink)) => outcome,
-        error = silence => Err(error),
-        () = shared.stop.cut() => Err(Error::new(
-            ErrorKind::Cancelled,
-            "stopped by the user before the answer had ended",
-        )),
+    let watch = async {
+        tokio::select! {
+            error = watch(shared.clock, pulse, shared.limits, request.stream) => error,
+            () = shared.stop.cut() => Error::new(
+                ErrorKind::Cancelled,
+                "stopped by the user before the answer had ended",
+            ),
+        }
+    };
+    match beside(caught(slot.backend.generate(request, sink)), watch).await {
+        Either::Left(outcome) => outcome,
+        Either::Right(error) => Err(error),
     }
 }
 
@@ -161,7 +227,7 @@ fn silence(limit: Duration, streaming: bool) -> Error {
 
 fn record(
     number: usize,
-    job: &Job,
+    prompt_tokens: u32,
     request: &Request,
     scheduled_ns: u64,
     trace: Trace,
@@ -170,7 +236,7 @@ fn record(
     let mut record = Record {
         index: u32::try_from(number).unwrap_or(u32::MAX),
         slot: request.slot,
-        prompt_tokens: job.prompt_tokens,
+        prompt_tokens,
         requested_tokens: request.output_tokens,
         scheduled_ns,
         issued_ns: trace.issued_ns,

@@ -10,7 +10,7 @@ use backends::{
     ServerCounters, ServerInfo, Sink, TokenSource,
 };
 
-use super::{Limits, Runner, Stop};
+use super::{Crew, Limits, Runner, Seat, Stop};
 use crate::plan::{Job, Plan};
 use crate::record::{self, Record, RunHeader};
 
@@ -39,7 +39,18 @@ impl Backend for Puppet {
         }
     }
 
+    async fn prepare(&self, request: &mut Request) -> Result<(), Error> {
+        match &*request.prompt {
+            "unwritable" => Err(Error::new(ErrorKind::Rejected, "cannot be written")),
+            prompt => {
+                request.wire = Some(prompt.to_owned().into());
+                Ok(())
+            }
+        }
+    }
+
     async fn generate(&self, request: &Request, sink: &mut Sink) -> Result<Finish, Error> {
+        assert_eq!(request.wire.as_deref(), Some(request.prompt.as_bytes()));
         self.asked.fetch_add(1, Ordering::SeqCst);
         let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
         self.peak.fetch_max(in_flight, Ordering::SeqCst);
@@ -106,7 +117,11 @@ fn plan(prompts: &[&str], concurrency: u32) -> Plan {
 
 fn runner(puppet: &Arc<Puppet>) -> Runner {
     Runner {
-        backend: Arc::clone(puppet) as Arc<dyn Backend>,
+        aside: Arc::clone(puppet) as Arc<dyn Backend>,
+        seats: vec![Seat::new(
+            tokio::runtime::Handle::current(),
+            Arc::clone(puppet) as Arc<dyn Backend>,
+        )],
         clock: Clock::start(),
         limits: Limits {
             first_token: Duration::from_millis(80),
@@ -114,6 +129,7 @@ fn runner(puppet: &Arc<Puppet>) -> Runner {
         },
         stop: Stop::default(),
         first_id: 1,
+        ramp: Duration::ZERO,
     }
 }
 
@@ -152,6 +168,51 @@ async fn the_asked_number_is_in_flight_and_all_is_recorded() {
     let end = run.end.expect("ended");
     assert_eq!(end.server_counters, [("asked".to_owned(), 40.0)].into());
     assert!(!end.interrupted);
+}
+
+#[tokio::test]
+async fn many_threads_leave_the_records_of_one() {
+    let puppet = Arc::new(Puppet::default());
+    let crew = Crew::start(3).expect("threads");
+    let seats = crew.seats(|| Ok::<_, Error>(Arc::clone(&puppet) as Arc<dyn Backend>));
+    let runner = Runner {
+        seats: seats.expect("connects"),
+        ..runner(&puppet)
+    };
+    let run = run(&runner, &plan(&["ok"; 41], 8)).await;
+    assert_eq!(puppet.peak.load(Ordering::SeqCst), 8);
+    let indexes: Vec<u32> = run.records.iter().map(|record| record.index).collect();
+    assert_eq!(indexes, (0..41).collect::<Vec<_>>());
+    let first_slots: Vec<u32> = run.records[..8].iter().map(|record| record.slot).collect();
+    assert_eq!(first_slots, (0..8).collect::<Vec<_>>());
+    let tokens: usize = run.records.iter().map(|record| record.marks.len()).sum();
+    assert_eq!(tokens, 41 * 3);
+}
+
+#[tokio::test]
+async fn all_slots_start_at_one_moment_or_along_the_ramp() {
+    let puppet = Arc::new(Puppet::default());
+    for ramp in [Duration::ZERO, Duration::from_millis(30)] {
+        let runner = Runner {
+            ramp,
+            ..runner(&puppet)
+        };
+        let run = run(&runner, &plan(&["ok"; 6], 6)).await;
+        let start_ns = run.records[0].scheduled_ns;
+        let ramp_ns = u64::try_from(ramp.as_nanos()).expect("short");
+        for (slot, record) in (0..).zip(&run.records) {
+            assert_eq!(record.scheduled_ns, start_ns + ramp_ns * slot / 6);
+            assert!(record.issued_ns >= record.scheduled_ns);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_written_is_a_failure_of_its_own() {
+    let puppet = Arc::new(Puppet::default());
+    let run = run(&runner(&puppet), &plan(&["ok", "unwritable", "ok"], 1)).await;
+    assert_eq!(outcomes(&run.records), ["ok", "rejected", "ok"]);
+    assert_eq!(puppet.asked.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

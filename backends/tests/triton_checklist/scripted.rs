@@ -187,6 +187,7 @@ pub(crate) fn request(id: u64, output_tokens: u32) -> Ask {
         sampling: Sampling::default(),
         stream: true,
         prompt_mode: PromptMode::Raw,
+        wire: None,
     }
 }
 

@@ -1,0 +1,97 @@
+//! A future that is watched by another at no cost per wake-up. Knows neither.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures_util::future::Either;
+use futures_util::task::AtomicWaker;
+
+/// Tells a wake-up that the watching future asked for from all others.
+#[derive(Debug)]
+struct Bell {
+    rung: AtomicBool,
+    task: AtomicWaker,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.rung.store(true, Ordering::Release);
+        self.task.wake();
+    }
+}
+
+/// Whichever ends first; `work` where both do. `tokio::select!` would poll both
+/// at every wake-up; here a token that wakes `work` costs `watch` nothing, as it
+/// is polled only when it asked for that.
+pub(super) async fn beside<W: Future, O: Future>(
+    work: W,
+    watch: O,
+) -> Either<W::Output, O::Output> {
+    let bell = Arc::new(Bell {
+        rung: AtomicBool::new(true),
+        task: AtomicWaker::new(),
+    });
+    let waker = Waker::from(Arc::clone(&bell));
+    let (mut work, mut watch) = (pin!(work), pin!(watch));
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = work.as_mut().poll(cx) {
+            return Poll::Ready(Either::Left(output));
+        }
+        // Before the look at the bell, or a ring in between would be lost.
+        bell.task.register(cx.waker());
+        if bell.rung.swap(false, Ordering::Acquire) {
+            let mut context = Context::from_waker(&waker);
+            return watch.as_mut().poll(&mut context).map(Either::Right);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::{pending, poll_fn, ready};
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use futures_util::future::Either;
+
+    use super::beside;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_to_end_wins_and_work_before_watch() {
+        assert!(matches!(beside(ready(1), ready(2)).await, Either::Left(1)));
+        assert!(matches!(
+            beside(pending::<()>(), ready(2)).await,
+            Either::Right(2)
+        ));
+        let late = tokio::time::sleep(Duration::from_secs(5));
+        assert!(matches!(
+            beside(pending::<()>(), late).await,
+            Either::Right(())
+        ));
+        let soon = tokio::time::sleep(Duration::from_secs(1));
+        let late = tokio::time::sleep(Duration::from_secs(5));
+        assert!(matches!(beside(soon, late).await, Either::Left(())));
+    }
+
+    #[tokio::test]
+    async fn the_watch_is_not_polled_for_what_wakes_the_work() {
+        let polls = Cell::new(0);
+        let watch = poll_fn(|_| {
+            polls.set(polls.get() + 1);
+            Poll::<()>::Pending
+        });
+        let work = async {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(matches!(beside(work, watch).await, Either::Left(())));
+        assert_eq!(polls.get(), 1);
+    }
+}
