@@ -58,12 +58,14 @@ const SIDE_DOOR: &[(&str, &[&str])] = &[
             "sink",
             "trace",
             "triton",
+            "yardstick",
         ],
     ),
     ("request", &[]),
     ("sink", &["trace"]),
     ("trace", &[]),
     ("triton", &["engine"]),
+    ("yardstick", &["api_server", "engine", "triton"]),
 ];
 
 /// The only files that read a clock: the monotonic one, and the date.

@@ -14,6 +14,7 @@ mod request;
 mod sink;
 mod trace;
 mod triton;
+pub mod yardstick;
 
 pub use entry::{ALL, Answer, Entry, ServeOptions, Served, Target, find};
 pub use error::{Error, ErrorKind, excerpt};

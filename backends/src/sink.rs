@@ -33,11 +33,76 @@ impl Clock {
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 
+    /// The origin on the system's own monotonic clock (`CLOCK_MONOTONIC`), in
+    /// nanoseconds since the machine started: what another process on the
+    /// machine needs to share this clock by [`Clock::with_origin`]. `None`
+    /// where the system has no such clock.
+    #[must_use]
+    #[cfg(unix)]
+    pub fn origin_since_boot_ns(&self) -> Option<u64> {
+        let (at, since_boot_ns) = both_clocks();
+        let since = at.saturating_duration_since(self.origin);
+        since_boot_ns.checked_sub(u64::try_from(since.as_nanos()).ok()?)
+    }
+
+    /// The clock with an origin that another process told. The two agree
+    /// within the time of one reading, some tens of nanoseconds. `None` where
+    /// the system has no such clock or the origin is no moment on it.
+    #[must_use]
+    #[cfg(unix)]
+    pub fn with_origin(origin_since_boot_ns: u64) -> Option<Self> {
+        let (at, since_boot_ns) = both_clocks();
+        let since_ns = since_boot_ns.checked_sub(origin_since_boot_ns)?;
+        let origin = at.checked_sub(Duration::from_nanos(since_ns))?;
+        Some(Self { origin })
+    }
+
+    /// Here no clock is known to be shared by processes.
+    #[must_use]
+    #[cfg(not(unix))]
+    pub fn origin_since_boot_ns(&self) -> Option<u64> {
+        None
+    }
+
+    /// Here no clock is known to be shared by processes.
+    #[must_use]
+    #[cfg(not(unix))]
+    pub fn with_origin(_origin_since_boot_ns: u64) -> Option<Self> {
+        None
+    }
+
     /// The moment `at_ns` after the origin, for timers.
     #[must_use]
     pub fn instant_at(&self, at_ns: u64) -> Instant {
         self.origin + Duration::from_nanos(at_ns)
     }
+}
+
+/// The same moment on our clock and on the system's, the latter in nanoseconds.
+/// Readings of one between two of the other, the tightest of a few: a process
+/// that was put off in between would else be off by as much.
+#[cfg(unix)]
+#[expect(clippy::disallowed_methods, reason = "this is the one clock")]
+fn both_clocks() -> (Instant, u64) {
+    use rustix::time::{ClockId, clock_gettime};
+
+    const TRIES: usize = 8;
+    let read = || {
+        let before = Instant::now();
+        let system = clock_gettime(ClockId::Monotonic);
+        let width = before.elapsed();
+        let seconds = u64::try_from(system.tv_sec).unwrap_or_default();
+        let rest = u64::try_from(system.tv_nsec).unwrap_or_default();
+        (width, before + width / 2, seconds * 1_000_000_000 + rest)
+    };
+    let mut best = read();
+    for _ in 1..TRIES {
+        let next = read();
+        if next.0 < best.0 {
+            best = next;
+        }
+    }
+    (best.1, best.2)
 }
 
 /// When a slot's request last made progress, readable from outside while the

@@ -16,7 +16,7 @@ mod transport;
 mod wire;
 
 pub(crate) use client::connect;
-pub(crate) use server::serve;
+pub(crate) use server::{completion_events, router, serve};
 
 /// What our own server calls itself in the `server` header, where LMDeploy's
 /// says `uvicorn`.

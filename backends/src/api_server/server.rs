@@ -25,10 +25,10 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use self::shape::{Dialect, Endpoint};
+use self::shape::{Dialect, Endpoint, Shape};
 use super::SIMULATED;
 use crate::engine::Engine;
-use crate::{Error, ErrorKind, ServeOptions, Served};
+use crate::{Ending, Error, ErrorKind, ServeOptions, Served};
 
 /// How long an idle connection stays open: uvicorn's default, measured on
 /// LMDeploy 0.1.0 and 0.18.0.
@@ -93,7 +93,8 @@ async fn connection(stream: tokio::net::TcpStream, router: Router) {
         .await;
 }
 
-fn router(engine: Engine, options: ServeOptions) -> Router {
+/// Every path of the server, over `engine`.
+pub(crate) fn router(engine: Engine, options: ServeOptions) -> Router {
     let dialect = if options.old_api {
         Dialect::Old
     } else {
@@ -122,6 +123,29 @@ fn router(engine: Engine, options: ServeOptions) -> Router {
         })
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
         .with_state(site)
+}
+
+/// The messages of a streamed answer to `/v1/completions`, in LMDeploy 0.18.0's
+/// shape: the one that carries `text`, and those that end an answer of `total`
+/// tokens.
+pub(crate) fn completion_events(
+    model: &str,
+    include_usage: bool,
+    prompt_tokens: usize,
+    text: &str,
+    total: u32,
+) -> (String, Vec<String>) {
+    let endpoint = Endpoint::Completions;
+    let shape = Shape::new(
+        Dialect::New,
+        endpoint,
+        model,
+        1,
+        include_usage,
+        prompt_tokens,
+    );
+    let piece = shape.piece(text, &[], total).unwrap_or_default();
+    (piece, shape.end("", Ending::Length, total))
 }
 
 type Sited = State<Arc<Site>>;

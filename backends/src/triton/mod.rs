@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use crate::{Backend, Error, Target};
 
-pub(crate) use server::serve;
+pub(crate) use server::{Asked, Frame, serve, service};
 
 /// The name of the folder in the served repository.
 const TURBOMIND: &str = "turbomind";

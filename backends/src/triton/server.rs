@@ -5,17 +5,22 @@
 mod catalog;
 mod check;
 mod cut;
+mod lane;
 mod models;
 mod reply;
 mod service;
 mod socket;
 mod statistics;
 
+use std::convert::Infallible;
 use std::net::TcpListener;
 use std::sync::Arc;
 
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::body::Body;
+use tonic::codegen::{Service, http};
+use tonic::server::NamedService;
 use tonic::transport::Server;
 
 use super::proto::grpc_inference_service_server::GrpcInferenceServiceServer;
@@ -24,8 +29,30 @@ use super::wire::MESSAGE_LIMIT_BYTES;
 use crate::engine::Engine;
 use crate::{Error, ErrorKind, ServeOptions, Served};
 
+pub(crate) use lane::{Asked, Frame};
+
 /// Streams that one connection may carry at once: more than any load here.
 const STREAMS_PER_CONNECTION: u32 = 100_000;
+
+/// The service itself, for whoever brings the transport.
+pub(crate) fn service(
+    engine: Engine,
+    options: ServeOptions,
+) -> impl Service<
+    http::Request<Body>,
+    Response = http::Response<Body>,
+    Error = Infallible,
+    Future: Send + 'static,
+> + NamedService
++ Clone
++ Send
++ Sync
++ 'static {
+    let simulation = Arc::new(models::Simulation::new(engine, options));
+    let service = GrpcInferenceServiceServer::new(service::Service::new(simulation))
+        .max_decoding_message_size(MESSAGE_LIMIT_BYTES);
+    cut::Cutting::new(service)
+}
 
 /// Serves the engine on a bound listener. Dropping the future closes the
 /// listener and every connection.
@@ -45,12 +72,9 @@ pub(crate) fn serve(listener: TcpListener, engine: Engine, options: ServeOptions
             accepted.set_nodelay(true)?;
             Ok::<_, std::io::Error>(life.socket(accepted))
         });
-        let simulation = Arc::new(models::Simulation::new(engine, options));
-        let service = GrpcInferenceServiceServer::new(service::Service::new(simulation))
-            .max_decoding_message_size(MESSAGE_LIMIT_BYTES);
         Server::builder()
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
-            .add_service(cut::Cutting::new(service))
+            .add_service(service(engine, options))
             .serve_with_incoming(sockets)
             .await
             .map_err(|error| {

@@ -155,6 +155,15 @@ impl<'a> Reply<'a> {
         let _ = self.out.send(Outgoing::Cut);
     }
 
+    /// The message of a response with outputs, not sent.
+    pub(super) fn message(&self, tensors: Tensors) -> ModelStreamInferResponse {
+        let response = self.flagged(tensors.response(self.model, self.id), false);
+        ModelStreamInferResponse {
+            error_message: String::new(),
+            infer_response: Some(response),
+        }
+    }
+
     fn flagged(&self, mut response: ModelInferResponse, last: bool) -> ModelInferResponse {
         response.parameters.clone_from(&self.parameters);
         let flag = InferParameter {

@@ -1,0 +1,93 @@
+//! When the next token of one answer is due. One timer per answer, which
+//! starts at its own request's arrival: answers are not in step.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::time::Sleep;
+
+use super::{Desk, Handed};
+
+/// The pace of one answer, and what was handed over of it.
+#[derive(Debug)]
+pub(super) struct Beat<'a> {
+    desk: &'a Desk,
+    request: u64,
+    arrived_ns: u64,
+    first_ns: u64,
+    per_token_ns: u64,
+    tokens: u32,
+    at_ns: Vec<u64>,
+    timer: Pin<Box<Sleep>>,
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl<'a> Beat<'a> {
+    /// The pace of an answer of `tokens` tokens to a request that has been
+    /// read now. `name` is what the client calls it.
+    pub(super) fn start(desk: &'a Desk, name: &str, tokens: u32) -> Self {
+        let arrived_ns = desk.clock.now_ns();
+        // Whoever asks for a thousand million tokens gets no memory before they come.
+        let room = usize::try_from(tokens).unwrap_or(0).min(4096);
+        Self {
+            desk,
+            request: name.parse().unwrap_or(u64::MAX),
+            arrived_ns,
+            first_ns: arrived_ns.saturating_add(nanoseconds(desk.pace.first_token)),
+            per_token_ns: nanoseconds(desk.pace.per_token),
+            tokens,
+            at_ns: Vec::with_capacity(room),
+            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+        }
+    }
+
+    /// Tokens handed over.
+    pub(super) fn total(&self) -> u32 {
+        u32::try_from(self.at_ns.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Waits for the next tokens; how many are due. 0: there are no more.
+    pub(super) async fn due(&mut self) -> u32 {
+        let sent = self.total();
+        let left = self.tokens.saturating_sub(sent);
+        if left == 0 {
+            return 0;
+        }
+        if sent > 0 && self.per_token_ns == 0 {
+            // Every answer's turn comes before the next of this one.
+            tokio::task::yield_now().await;
+            return 1;
+        }
+        let gaps_ns = u64::from(sent).saturating_mul(self.per_token_ns);
+        let next_ns = self.first_ns.saturating_add(gaps_ns);
+        let mut now_ns = self.desk.clock.now_ns();
+        while now_ns < next_ns {
+            let at = self.desk.clock.instant_at(next_ns);
+            self.timer.as_mut().reset(at.into());
+            self.timer.as_mut().await;
+            now_ns = self.desk.clock.now_ns();
+        }
+        if self.per_token_ns == 0 {
+            return 1;
+        }
+        let due = (now_ns - next_ns) / self.per_token_ns + 1;
+        u32::try_from(due).unwrap_or(u32::MAX).min(left)
+    }
+
+    /// A token is handed over now.
+    pub(super) fn stamp(&mut self) {
+        self.at_ns.push(self.desk.clock.now_ns());
+    }
+
+    /// The answer is out.
+    pub(super) fn finish(self) {
+        self.desk.book.enter(Handed {
+            request: self.request,
+            arrived_ns: self.arrived_ns,
+            at_ns: self.at_ns,
+        });
+    }
+}
