@@ -19,15 +19,8 @@ pub(super) struct Answer {
     messages: Messages,
     model: String,
     id: String,
+    reply: Reply,
     over: bool,
-}
-
-/// One response.
-#[derive(Debug)]
-pub(super) struct Frame {
-    pub(super) response: Reply,
-    /// Nothing follows.
-    pub(super) last: bool,
 }
 
 impl Answer {
@@ -36,12 +29,13 @@ impl Answer {
             messages,
             model,
             id: id.to_string(),
+            reply: Reply::default(),
             over: false,
         }
     }
 
-    /// The next frame; `None` after the one with the final flag. May be
-    /// cancelled without losing a frame.
+    /// Waits for the next frame, which [`Self::reply`] is then; false after the
+    /// one with the final flag. May be cancelled without losing a frame.
     ///
     /// The end is an error frame, the final flag, or the end of the stream,
     /// whichever comes first; the status of the call says nothing, it is OK
@@ -50,25 +44,36 @@ impl Answer {
     /// # Errors
     /// An error frame; [`ErrorKind::Cut`] when the stream breaks or ends
     /// without either.
-    pub(super) async fn next(&mut self) -> Result<Option<Frame>, Error> {
+    pub(super) async fn next(&mut self) -> Result<bool, Error> {
+        self.reply.clear();
         while !self.over {
             let message = match self.messages.next().await {
-                Ok(Some(message)) => Reply::of_stream(message),
+                Ok(Some(message)) => message,
                 Ok(None) => return Err(self.broken_off()),
                 Err(status) => {
                     self.over = true;
                     return Err(of_status(&self.what(), &status));
                 }
             };
-            let message = message.map_err(|broken| {
+            if let Err(broken) = self.reply.read_stream(message) {
                 self.over = true;
-                of_broken(&self.what(), broken)
-            })?;
-            if let Some(frame) = self.frame(message)? {
-                return Ok(Some(frame));
+                return Err(of_broken(&self.what(), broken));
+            }
+            if self.is_ours()? {
+                return Ok(true);
             }
         }
-        Ok(None)
+        Ok(false)
+    }
+
+    /// The frame that has come.
+    pub(super) fn reply(&self) -> &Reply {
+        &self.reply
+    }
+
+    /// Whether nothing follows the frame that has come.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
     }
 
     fn what(&self) -> String {
@@ -85,37 +90,29 @@ impl Answer {
         Error::new(ErrorKind::Cut, words)
     }
 
-    /// Reads a message; `None` when it answers another request.
-    fn frame(&mut self, message: Reply) -> Result<Option<Frame>, Error> {
-        let id = message.id();
+    /// Whether the frame answers this request; an error, if that is what it says.
+    fn is_ours(&mut self) -> Result<bool, Error> {
+        let reply = &self.reply;
+        let id = reply.id();
         if !id.is_empty() && id != self.id.as_bytes() {
             // Requests may share a stream; this one was opened for one alone,
             // but a proxy in between may know better.
-            return Ok(None);
+            return Ok(false);
         }
-        let flag = message.final_flag();
-        let words = message.error_message();
+        self.over = reply.final_flag() == Some(true);
+        let words = reply.error_message();
         if !words.is_empty() {
             self.over = true;
             let words = String::from_utf8_lossy(words);
-            return Err(of_frame(&self.model, &words, flag.is_some()));
+            return Err(of_frame(&self.model, &words, reply.final_flag().is_some()));
         }
-        if !message.has_response() {
+        if !reply.has_response() {
             self.over = true;
-            return Err(Error::new(
-                ErrorKind::Malformed,
-                format!(
-                    "`{}` sent a frame with neither a response nor an error",
-                    self.model
-                ),
-            ));
+            let words = "sent a frame with neither a response nor an error";
+            let words = format!("`{}` {words}", self.model);
+            return Err(Error::new(ErrorKind::Malformed, words));
         }
-        let last = flag == Some(true);
-        self.over = last;
-        Ok(Some(Frame {
-            response: message,
-            last,
-        }))
+        Ok(true)
     }
 
     /// Lets the server close the stream, so that it is not reset behind a

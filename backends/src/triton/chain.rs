@@ -104,13 +104,11 @@ pub(super) async fn text_of(
                 let (covers, step) = step?;
                 pending = text.stepped(covers, step, open, sink);
             }
-            frame = answer.next(), if open => {
-                let Some(frame) = frame? else {
-                    open = false;
-                    continue;
-                };
-                text.arrived(&mut progress, &frame.response, sink)?;
-                if frame.last {
+            came = answer.next(), if open => {
+                if came? {
+                    text.arrived(&mut progress, answer.reply(), sink)?;
+                }
+                if answer.is_over() {
                     open = false;
                     sink.leave(Hop::Engine);
                 }

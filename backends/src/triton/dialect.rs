@@ -215,8 +215,8 @@ impl Wire {
         };
         let mut whole = String::new();
         let mut counted = None;
-        while let Some(frame) = answer.next().await? {
-            let response = &frame.response;
+        while answer.next().await? {
+            let response = answer.reply();
             if let Some(progress) = &mut progress
                 && let Some(length) = wire::output(response, LENGTH)?
             {

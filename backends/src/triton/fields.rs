@@ -91,13 +91,42 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// When the bytes are no fields.
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Result<Option<(u32, Value)>, Broken> {
+        if let Some((number, span)) = self.short() {
+            return Ok(Some((number, Value::Bytes(span))));
+        }
         if self.at == self.end {
             return Ok(None);
         }
+        self.any().map(Some)
+    }
+
+    /// The next field, if it is of the most usual kind: up to 127 bytes, and a
+    /// number up to 15. Inlined, as all of a message is mostly such fields.
+    #[inline(always)]
+    fn short(&mut self) -> Option<(u32, Span)> {
+        let [key, len, rest @ ..] = self.bytes.get(self.at..self.end)? else {
+            return None;
+        };
+        let (number, len) = (key >> 3, *len);
+        if key & 0x87 != 2 || number == 0 || len >= 0x80 || usize::from(len) > rest.len() {
+            return None;
+        }
+        let at = self.at + 2;
+        self.at = at + usize::from(len);
+        let span = Span {
+            at: u32::try_from(at).ok()?,
+            len: len.into(),
+        };
+        Some((number.into(), span))
+    }
+
+    #[inline(never)]
+    fn any(&mut self) -> Result<(u32, Value), Broken> {
         let (number, kind) = self.key()?;
         let value = self.value(number, kind, DEEPEST)?;
-        Ok(Some((number, value)))
+        Ok((number, value))
     }
 
     fn key(&mut self) -> Result<(u32, u8), Broken> {

@@ -43,27 +43,6 @@ pub(super) struct Tensor<'a> {
 }
 
 impl Reply {
-    /// Reads a `ModelStreamInferResponse`.
-    ///
-    /// # Errors
-    /// When the bytes are no such message.
-    pub(super) fn of_stream(bytes: Bytes) -> Result<Self, Broken> {
-        let mut reply = Self::default();
-        let mut fields = Fields::of(&bytes, Span::all(&bytes)?);
-        while let Some((number, value)) = fields.next()? {
-            match number {
-                1 => reply.error_message = value.bytes()?,
-                2 => {
-                    reply.has_response = true;
-                    reply.response(&bytes, value.bytes()?)?;
-                }
-                _ => {}
-            }
-        }
-        reply.bytes = bytes;
-        Ok(reply)
-    }
-
     /// Reads a `ModelInferResponse`.
     ///
     /// # Errors
@@ -76,6 +55,40 @@ impl Reply {
         reply.response(&bytes, Span::all(&bytes)?)?;
         reply.bytes = bytes;
         Ok(reply)
+    }
+
+    /// Reads a `ModelStreamInferResponse` in place of what was read before.
+    ///
+    /// # Errors
+    /// When the bytes are no such message.
+    pub(super) fn read_stream(&mut self, bytes: Bytes) -> Result<(), Broken> {
+        self.clear();
+        let mut fields = Fields::of(&bytes, Span::all(&bytes)?);
+        while let Some((number, value)) = fields.next()? {
+            match number {
+                1 => self.error_message = value.bytes()?,
+                2 => {
+                    self.has_response = true;
+                    self.response(&bytes, value.bytes()?)?;
+                }
+                _ => {}
+            }
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// Forgets what was read, and lets go of its bytes: as long as they are
+    /// held, HTTP/2 has to take new memory for what it reads.
+    pub(super) fn clear(&mut self) {
+        self.bytes = Bytes::new();
+        self.error_message = Span::default();
+        self.has_response = false;
+        self.model = Span::default();
+        self.id = Span::default();
+        self.final_flag = None;
+        self.outputs.clear();
+        self.contents.clear();
     }
 
     fn response(&mut self, bytes: &[u8], span: Span) -> Result<(), Broken> {
@@ -214,6 +227,11 @@ impl<T: Copy> Row<T> {
             None => self.more.push(item),
         }
         self.len += 1;
+    }
+
+    fn clear(&mut self) {
+        self.more.clear();
+        self.len = 0;
     }
 
     fn get(&self, at: usize) -> Option<T> {
