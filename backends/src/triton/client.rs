@@ -12,7 +12,7 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use super::address::Address;
 use super::answer::Answer;
-use super::dial::{Dial, advice};
+use super::dial::{Brief, Dial, Lasting, advice};
 use super::grpc;
 use super::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
 use super::proto::infer_parameter::ParameterChoice;
@@ -30,15 +30,15 @@ const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 /// The method that answers in pieces.
 const STREAM_INFER: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
 
-/// How much a server may send ahead of what has been read, bytes: of one call
-/// and of all calls on a connection.
+/// How much a server may send ahead of what has been read, over all calls of a
+/// connection, bytes.
 ///
-/// HTTP/2's own 64 KiB, and tonic's 2 and 5 MiB, are less than what turbomind
-/// sends for one token of each of many streams with long sessions (131 kB each
-/// at 32,768 tokens); a server that has to wait for the client would be measured
-/// by its waiting.
-const WINDOW_BYTES: u32 = 16 << 20;
-const ALL_WINDOWS_BYTES: u32 = 1 << 30;
+/// hyper's own 5 MiB are less than what turbomind sends for one token of each of
+/// 64 streams with long sessions (131 kB each at 32,768 tokens); a server that
+/// has to wait for the client would be measured by its waiting. One call's share
+/// stays hyper's 2 MiB: more would only let a server that outruns the client
+/// queue up for longer.
+const WINDOW_BYTES: u32 = 256 << 20;
 
 /// One inference request, before it is a message.
 #[derive(Debug)]
@@ -89,8 +89,7 @@ impl Client {
         let mut endpoint = Endpoint::from_shared(address.uri.clone())
             .map_err(|error| unusable(&error))?
             .tcp_nodelay(true)
-            .initial_stream_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(ALL_WINDOWS_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES)
             .connect_timeout(target.connect_timeout);
         if address.tls {
             let tls = ClientTlsConfig::new().with_native_roots();
@@ -130,7 +129,7 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Connect`].
     pub(super) async fn open(&self) -> Result<Channel, Error> {
-        self.opened(self.endpoint.connect_with_connector(Dial))
+        self.opened(self.endpoint.connect_with_connector(Dial(Brief::of)))
             .await
     }
 
@@ -170,7 +169,8 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Connect`].
     pub(super) async fn shared(&self) -> Result<Channel, Error> {
-        let open = || self.opened(self.endpoint.connect());
+        let dial = Dial(Lasting::of);
+        let open = || self.opened(self.endpoint.connect_with_connector(dial));
         self.shared.get_or_try_init(open).await.cloned()
     }
 
