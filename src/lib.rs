@@ -12,12 +12,14 @@
 //! - [`record`]: what a run leaves behind; raw files in and out. The narrow
 //!   waist: the rooms after it see no backend, no flag and no clock.
 //! - [`stats`]: figures and the verdict. Pure.
+//! - [`calibrate`]: the instrument against its own servers and their book.
 //! - [`report`]: text and CSV. Pure, but for appending rows.
 //!
 //! The crate `backends` is the side door: it knows wires and nothing of this
 //! house. [`sim`] starts its simulated servers, [`commands`] walks through the
 //! rooms, one file per verb.
 
+pub mod calibrate;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -5,6 +5,7 @@
 mod run;
 mod sim;
 mod work;
+mod yardstick;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 pub use run::RunArgs;
 pub use sim::SimArgs;
 pub use work::{AskArgs, DataArgs, PromptArg, WorkArgs};
+pub use yardstick::YardstickArgs;
 
 /// Compares the two ways of serving a model with LMDeploy: Triton (gRPC) and
 /// api_server (HTTP). One pipeline samples the prompts, keeps the schedule and
@@ -57,6 +59,9 @@ pub enum Command {
     Report(ReportArgs),
     /// Look at a dataset with a tokenizer: what would be asked, no server needed
     Dataset(DatasetArgs),
+    /// Be the servers that the tool measures itself against
+    #[command(hide = true)]
+    Yardstick(YardstickArgs),
 }
 
 /// Arguments of `profile`.

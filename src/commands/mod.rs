@@ -11,6 +11,7 @@ mod measure;
 mod profile;
 mod report;
 mod serve;
+mod yardstick;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -59,6 +60,7 @@ pub fn execute(cli: Cli) -> Result<Exit> {
         Command::Serve(args) => serve::serve(&args),
         Command::Report(args) => report::report(&args),
         Command::Dataset(args) => dataset::dataset(&args),
+        Command::Yardstick(args) => yardstick::yardstick(args),
     }
 }
 

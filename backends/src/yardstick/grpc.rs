@@ -16,6 +16,7 @@ use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::codegen::{BoxFuture, Service};
 
 use super::Desk;
+use super::gather::Gather;
 use super::pacing::Beat;
 use crate::engine::ByteCodec;
 use crate::triton::{Asked, Frame, service};
@@ -57,23 +58,49 @@ impl Site {
 
 /// Serves one connection to its end.
 pub(super) async fn connection(stream: TcpStream, site: Site) {
-    let handshake = h2::server::Builder::new()
+    let socket = Gather::new(stream);
+    let mut handshake = h2::server::Builder::new()
         .initial_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .max_send_buffer_size(QUEUED_BYTES)
-        .handshake::<_, Frame>(stream);
+        .handshake::<_, Frame>(socket.clone());
+    let greeted = poll_fn(|context| {
+        let greeted = Pin::new(&mut handshake).poll(context);
+        written_out(&socket, context, greeted.map(Some))
+    });
     // A client that goes away ends its connection with an error; that is its right.
-    let Ok(mut connection) = handshake.await else {
+    let Some(Ok(mut connection)) = greeted.await else {
         return;
     };
-    while let Some(Ok((request, respond))) = connection.accept().await {
+    loop {
+        let accepted = poll_fn(|context| {
+            let accepted = connection.poll_accept(context);
+            written_out(&socket, context, accepted)
+        });
+        let Some(Ok((request, respond))) = accepted.await else {
+            return;
+        };
         let site = site.clone();
         // It ends with its connection: nothing can be sent without.
         tokio::spawn(async move {
             // An error of the transport: the client has gone.
             let _ = answer(request, respond, &site).await;
         });
+    }
+}
+
+/// What the connection's turn came to, after what it has to say was written;
+/// `None`: nothing can be written any more.
+fn written_out<T>(
+    socket: &Gather,
+    context: &mut Context<'_>,
+    turn: Poll<Option<T>>,
+) -> Poll<Option<T>> {
+    match socket.poll_write_out(context) {
+        Poll::Ready(Err(_)) => Poll::Ready(None),
+        // Half written is no reason not to read on; the socket wakes the task.
+        Poll::Ready(Ok(())) | Poll::Pending => turn,
     }
 }
 

@@ -4,6 +4,7 @@
 //! a stream of tokens; no engine, no queue, no judgement of requests.
 
 mod book;
+mod gather;
 mod grpc;
 mod http;
 mod pacing;

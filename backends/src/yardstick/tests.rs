@@ -220,7 +220,7 @@ async fn an_answer_that_nobody_waits_for_is_not_booked() {
         let client = yard.client(name);
         client.probe().await.expect("is a server");
         let mut sink = Sink::start(yard.clock, Pulse::default(), 1);
-        let request = request(9, 1_000_000_000);
+        let request = request(9, 100_000);
         tokio::select! {
             _ = client.generate(&request, &mut sink) => panic!("it cannot be over"),
             () = async { yard.ask(&client, 1, 20).await; } => {}

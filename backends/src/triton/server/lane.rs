@@ -25,6 +25,10 @@ const LENGTH: &str = "sequence_length";
 /// HTTP/2, "Length-Prefixed-Message").
 const PREFIX_BYTES: usize = 5;
 
+/// Prompt and answer of the longest request that the lane takes on: it keeps
+/// every id from the start.
+const SESSION_TOKENS_MAX: usize = 1 << 20;
+
 /// A streamed request that the lane can answer.
 #[derive(Debug)]
 pub(crate) struct Asked {
@@ -66,7 +70,8 @@ impl Asked {
             }
             _ => return None,
         };
-        if prompt.is_empty() || tokens == 0 {
+        let all = usize::try_from(tokens).map(|tokens| tokens.saturating_add(prompt.len()));
+        if prompt.is_empty() || tokens == 0 || all.ok()? > SESSION_TOKENS_MAX {
             return None;
         }
         let token = codec.answer(&prompt, 0);
@@ -234,8 +239,9 @@ fn set_length(message: &mut ModelStreamInferResponse, length: u32) {
         return;
     };
     let mut outputs = response.outputs.iter();
-    if let Some(at) = outputs.position(|output| output.name == LENGTH) {
-        response.raw_output_contents[at] = Bytes::copy_from_slice(&length.to_le_bytes());
+    let at = outputs.position(|output| output.name == LENGTH);
+    if let Some(raw) = at.and_then(|at| response.raw_output_contents.get_mut(at)) {
+        *raw = Bytes::copy_from_slice(&length.to_le_bytes());
     }
 }
 

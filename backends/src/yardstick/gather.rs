@@ -1,0 +1,119 @@
+//! A socket whose writes are gathered until its connection has nothing more to
+//! say for now, then written at once. An HTTP/2 library flushes behind every
+//! frame of some size; what many streams have to say at one moment would be a
+//! system call each.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Gathered bytes at which the socket is written to in any case.
+const GATHERED_BYTES: usize = 64 << 10;
+
+/// The socket. Clones share it: one is the library's, the other tells it to
+/// write.
+#[derive(Clone, Debug)]
+pub(super) struct Gather(Arc<Mutex<Socket>>);
+
+#[derive(Debug)]
+struct Socket {
+    stream: TcpStream,
+    gathered: BytesMut,
+}
+
+impl Gather {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self(Arc::new(Mutex::new(Socket {
+            stream,
+            gathered: BytesMut::with_capacity(2 * GATHERED_BYTES),
+        })))
+    }
+
+    /// Writes what has been gathered.
+    pub(super) fn poll_write_out(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|socket| socket.write_out(context))
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Socket) -> T) -> T {
+        // Both ends are in one task: nobody ever waits here.
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Socket {
+    fn write_out(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.gathered.is_empty() {
+            let stream = Pin::new(&mut self.stream);
+            let written = ready!(stream.poll_write(context, &self.gathered))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.gathered.advance(written);
+        }
+        self.gathered.clear();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Makes room for more.
+    fn room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.gathered.len() < GATHERED_BYTES {
+            return Poll::Ready(Ok(()));
+        }
+        self.write_out(context)
+    }
+}
+
+impl AsyncRead for Gather {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.with(|socket| Pin::new(&mut socket.stream).poll_read(context, buffer))
+    }
+}
+
+impl AsyncWrite for Gather {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.with(|socket| {
+            ready!(socket.room(context))?;
+            for slice in slices {
+                socket.gathered.extend_from_slice(slice);
+            }
+            Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()))
+        })
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// Flushes nothing: whoever drives the connection says when.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|socket| {
+            ready!(socket.write_out(context))?;
+            Pin::new(&mut socket.stream).poll_shutdown(context)
+        })
+    }
+}

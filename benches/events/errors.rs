@@ -1,0 +1,174 @@
+//! Our times against the servers' book: by how much the client's TTFT and ITL
+//! are longer than what the server did.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use backends::Clock;
+use backends::yardstick::Handed;
+use pairbench::record::Record;
+
+use super::load::Load;
+use super::options::{Defaults, Options};
+use super::ours::{self, Outcome};
+
+const DEFAULTS: Defaults = Defaults {
+    streams: 64,
+    requests: 4,
+    tokens: 100,
+    requests_full_speed: 4,
+    gap: Duration::from_millis(10),
+    out_of_step: false,
+};
+
+/// Differences in nanoseconds, sorted.
+pub(crate) struct Errors {
+    /// (first mark - issued) - (first hand-over - arrival).
+    pub(crate) ttft_ns: Vec<i64>,
+    /// |client's gap - server's gap|.
+    pub(crate) itl_ns: Vec<i64>,
+    /// From hand-over to mark, every message.
+    pub(crate) floor_ns: Vec<i64>,
+    /// Issued behind scheduled.
+    pub(crate) slip_ns: Vec<i64>,
+}
+
+/// Prints a line for every protocol and number of streams.
+///
+/// # Errors
+/// Whatever keeps a run from its end.
+pub(crate) fn show(options: &Options, core: Option<usize>, clock: Clock) -> Result<()> {
+    println!(
+        "server: first token after 50 ms, then one per {} ms; errors in ms",
+        options
+            .load(options.cases(&[])[0], DEFAULTS)
+            .gap
+            .as_secs_f64()
+            * 1e3
+    );
+    header();
+    for streams in options.stream_counts(&[1, 64, 256, 512]) {
+        for case in options.cases(&["http-paced", "grpc-paced-8k", "grpc-paced"]) {
+            let load = Load {
+                streams,
+                ..options.load(case, DEFAULTS)
+            };
+            let mut yard = load.yard(core, clock)?;
+            let address = yard.address(case.wire).to_owned();
+            let outcome = ours::run(&address, &load, options.threads, clock, 1)?;
+            line(&load, &outcome, &against(&outcome, yard.take()?)?);
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn header() {
+    println!(
+        "{:<15} {:>7} {:>15} {:>8} {:>17} {:>9} {:>9} {:>8}",
+        "case",
+        "streams",
+        "TTFT mean, p99",
+        "ITL p99",
+        "floor mean, p99",
+        "slip p99",
+        "events/s",
+        "cpu %"
+    );
+}
+
+/// Prints one run.
+pub(crate) fn line(load: &Load, outcome: &Outcome, errors: &Errors) {
+    let cost = outcome.cost;
+    let busy_ns = cost.thread_ns.unwrap_or(cost.process_ns);
+    println!(
+        "{:<15} {:>7} {:>7.3} {:>7.3} {:>8.3} {:>8.3} {:>8.3} {:>9.3} {:>9.0} {:>8.0}",
+        load.case.name,
+        load.streams,
+        mean_ms(&errors.ttft_ns),
+        p99_ms(&errors.ttft_ns),
+        p99_ms(&errors.itl_ns),
+        mean_ms(&errors.floor_ns),
+        p99_ms(&errors.floor_ns),
+        p99_ms(&errors.slip_ns),
+        cost.events_per_s(),
+        busy_ns as f64 / cost.span_ns.max(1) as f64 * 100.0
+    );
+}
+
+/// Sets a run's records against the book.
+///
+/// # Errors
+/// When the book does not have a request, or has it otherwise.
+pub(crate) fn against(outcome: &Outcome, book: Vec<Handed>) -> Result<Errors> {
+    let book: HashMap<u64, Handed> = book.into_iter().map(|it| (it.request, it)).collect();
+    let mut errors = Errors {
+        ttft_ns: Vec::new(),
+        itl_ns: Vec::new(),
+        floor_ns: Vec::new(),
+        slip_ns: Vec::new(),
+    };
+    for record in &outcome.run.records {
+        let id = outcome.first_id + u64::from(record.index);
+        let handed = book.get(&id).context("a request that is not in the book")?;
+        errors.add(record, handed)?;
+    }
+    for values in [
+        &mut errors.ttft_ns,
+        &mut errors.itl_ns,
+        &mut errors.floor_ns,
+        &mut errors.slip_ns,
+    ] {
+        values.sort_unstable();
+    }
+    Ok(errors)
+}
+
+fn difference(later_ns: u64, earlier_ns: u64) -> i64 {
+    later_ns
+        .cast_signed()
+        .wrapping_sub(earlier_ns.cast_signed())
+}
+
+impl Errors {
+    fn add(&mut self, record: &Record, handed: &Handed) -> Result<()> {
+        let mut seen = 0;
+        let mut before = None;
+        for mark in &record.marks {
+            // Where the wire does not tell, a message is a token.
+            seen += usize::try_from(mark.tokens.max(1))?;
+            let at_ns = *handed
+                .at_ns
+                .get(seen - 1)
+                .context("more marks than tokens")?;
+            self.floor_ns.push(difference(mark.at_ns, at_ns));
+            match before {
+                None => {
+                    let ours = difference(mark.at_ns, record.issued_ns);
+                    self.ttft_ns
+                        .push(ours - difference(at_ns, handed.arrived_ns));
+                }
+                Some((mark_ns, handed_ns)) => {
+                    let ours = difference(mark.at_ns, mark_ns);
+                    self.itl_ns
+                        .push((ours - difference(at_ns, handed_ns)).abs());
+                }
+            }
+            before = Some((mark.at_ns, at_ns));
+        }
+        ensure!(seen == handed.at_ns.len(), "fewer marks than tokens");
+        self.slip_ns
+            .push(difference(record.issued_ns, record.scheduled_ns));
+        Ok(())
+    }
+}
+
+fn mean_ms(sorted_ns: &[i64]) -> f64 {
+    let sum: i64 = sorted_ns.iter().sum();
+    sum as f64 / sorted_ns.len().max(1) as f64 / 1e6
+}
+
+fn p99_ms(sorted_ns: &[i64]) -> f64 {
+    let at = (sorted_ns.len() * 99).div_ceil(100).saturating_sub(1);
+    sorted_ns.get(at).map_or(0.0, |&ns| ns as f64 / 1e6)
+}
