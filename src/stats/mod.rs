@@ -13,6 +13,7 @@ mod interval;
 mod metric;
 mod prompts;
 mod reason;
+mod start;
 mod student;
 mod summary;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use instrument::floor_difference;
 pub use interval::Interval;
 pub use metric::{Metric, ratio};
 pub use reason::Reason;
+pub use start::Start;
 pub use student::quantile as student_quantile;
 pub use summary::{Counts, Latencies, Summary, summarize};
 pub use together::{Arm, judge_together, labels};
