@@ -42,6 +42,10 @@ const MOST_TOKENS: u64 = 1_300;
 /// percent.
 const AT_LIMIT_PERCENT: u64 = 85;
 
+/// Time that the client may wait for its core before something else is taken to
+/// be the cause of its delays, in percent.
+const MOST_WAITING_PERCENT: u64 = 10;
+
 /// Climbs until somebody cannot follow.
 pub(super) async fn climb(
     play: &mut Play<'_>,
@@ -127,6 +131,7 @@ fn judged(
         slip_p99_ns: stats::delay(&joined.slip_ns).p99_ns,
         server_late_p99_ns: p99(|event| event.late_ns),
         client_busy_percent: busy_ns.and_then(percent),
+        client_wait_percent: end.busiest_thread_wait_ns.and_then(percent),
         server_busy_percent: server_ns.and_then(percent),
         limit: String::new(),
     };
@@ -154,9 +159,11 @@ fn limit(rung: &Rung) -> &'static str {
     let server_full = rung.server_busy_percent.is_some_and(|percent| {
         percent >= AT_LIMIT_PERCENT && rung.client_busy_percent < Some(percent)
     });
+    let hindered = rung.client_wait_percent > Some(MOST_WAITING_PERCENT);
     match (delayed, late) {
         (false, false) => "none",
         (false, true) => "server",
+        (true, _) if hindered => "machine",
         (true, _) if server_full => "server",
         (true, _) => "client",
     }
@@ -191,6 +198,16 @@ mod tests {
                 ..Rung::default()
             };
             assert_eq!(limit(&rung), expected, "{rung:?}");
+            let hindered = Rung {
+                client_wait_percent: Some(30),
+                ..rung.clone()
+            };
+            let machine = if delay > 1 || slip > 1 {
+                "machine"
+            } else {
+                expected
+            };
+            assert_eq!(limit(&hindered), machine);
             let unknown = Rung {
                 client_busy_percent: None,
                 server_busy_percent: None,

@@ -19,7 +19,7 @@ const MIN_GAP_MS: f64 = 0.1;
 /// Most tokens of an answer.
 const MAX_TOKENS: u32 = 100_000;
 /// Most tokens of all rounds: they are held in memory.
-const MAX_EVENTS: u64 = 100_000_000;
+const MAX_EVENTS: u64 = 10_000_000;
 /// Most ids in a message.
 const MAX_IDS: u32 = 1_000_000;
 

@@ -106,7 +106,11 @@ pub struct Rung {
     /// Processor time of the server, in percent of a core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_busy_percent: Option<u64>,
-    /// Who gave up: `none`, `client` or `server`.
+    /// Time that this thread was ready and waited for a core, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_wait_percent: Option<u64>,
+    /// Who gave up: `none`, `client`, `server`, or `machine`: something else had
+    /// the client's core.
     pub limit: String,
 }
 

@@ -211,6 +211,9 @@ fn ladder(out: &mut String, found: &BackendFloor) {
         Some((_, "server")) => {
             "the ladder ended at the server's limit, not the client's: the client may follow more"
         }
+        Some((_, "machine")) => {
+            "the ladder ended because something else ran on the client's core: end it and try again"
+        }
         Some((_, "client")) => {
             "above the last rate that was followed the client's p99 delay or slip passes 1 ms"
         }
@@ -258,6 +261,7 @@ mod tests {
             slip_p99_ns: 120_000,
             server_late_p99_ns: 1_050_000,
             client_busy_percent: Some(40),
+            client_wait_percent: None,
             server_busy_percent: None,
             limit: limit.to_owned(),
         };
