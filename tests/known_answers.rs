@@ -30,7 +30,7 @@ fn number(row: &BTreeMap<String, String>, column: &str) -> f64 {
 
 /// A busy machine may make the client late; nothing else may be wrong.
 fn sound(row: &BTreeMap<String, String>) {
-    let excused = ["-", "client_slip", "client_cpu"];
+    let excused = ["-", "client_slip", "client_cpu", "client_waits"];
     let sound = row["reasons"]
         .split("; ")
         .all(|reason| excused.contains(&reason));
