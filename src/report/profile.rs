@@ -23,6 +23,7 @@ pub(super) fn render(out: &mut String, run: &Run, summary: &Summary) {
     way(out, summary, header.stream);
     out.push('\n');
     messages(out, summary, header.stream);
+    start(out, summary);
     client(out, summary);
 }
 
@@ -202,6 +203,17 @@ fn messages(out: &mut String, summary: &Summary, stream: bool) {
             grouped(messages.count)
         ),
     );
+}
+
+fn start(out: &mut String, summary: &Summary) {
+    if let Some(start) = summary.start {
+        let text = format!(
+            "{} requests at once, the last one sent {} ms after the first was due",
+            grouped(start.requests),
+            ms(Some(start.within_ns as f64))
+        );
+        line(out, "start", &text);
+    }
 }
 
 fn client(out: &mut String, summary: &Summary) {

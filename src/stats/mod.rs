@@ -10,6 +10,7 @@ pub(crate) mod fixture;
 mod metric;
 mod prompts;
 mod reason;
+mod start;
 mod summary;
 #[cfg(test)]
 mod summary_properties;
@@ -29,6 +30,7 @@ pub use client::Client;
 pub use distribution::Distribution;
 pub use metric::{Metric, ratio};
 pub use reason::Reason;
+pub use start::Start;
 pub use summary::{Counts, Latencies, Summary, summarize};
 pub use together::{Arm, judge_together, labels};
 pub use tokens::{Messages, ServerPrompts, TextCheck, TokenSource, Tokens};

@@ -2,8 +2,8 @@
 //! ended well. Knows the four places where versions put their usage and the
 //! ways in which a stream fails with status 200; sees no bytes and no socket.
 
-use super::errors;
 use super::wire::{Choice, Chunk, Usage};
+use super::{errors, quick};
 use crate::{Ending, Error, ErrorKind, Finish, Sink, TokenSource, excerpt};
 
 /// Whether more events are to come.
@@ -49,6 +49,15 @@ impl Answer {
     /// # Errors
     /// An error event, a bad finish reason, or data that makes no sense.
     pub(super) fn event(&mut self, data: &str, sink: &mut Sink) -> Result<Flow, Error> {
+        if let Some(text) = quick::text(data) {
+            if text.is_empty() {
+                sink.event();
+            } else {
+                self.mark(None, sink)?;
+                sink.text(text);
+            }
+            return Ok(Flow::More);
+        }
         if data.trim() == "[DONE]" {
             return Ok(Flow::Done);
         }

@@ -1,13 +1,12 @@
 //! The answer to one streamed request: frames, and where they end. Counts no
 //! tokens.
 
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tonic::Streaming;
-
-use super::proto::infer_parameter::ParameterChoice;
-use super::proto::{ModelInferResponse, ModelStreamInferResponse};
-use super::status::{of_frame, of_status};
+use super::grpc::Messages;
+use super::reply::Reply;
+use super::status::{of_broken, of_frame, of_status};
 use crate::{Error, ErrorKind};
 
 /// How long a stream may stay open after its last frame. Triton closes it at
@@ -17,36 +16,26 @@ const CLOSING: Duration = Duration::from_millis(50);
 /// Frames of one request. Dropping it cancels the request.
 #[derive(Debug)]
 pub(super) struct Answer {
-    stream: Streaming<ModelStreamInferResponse>,
+    messages: Messages,
     model: String,
     id: String,
+    reply: Reply,
     over: bool,
 }
 
-/// One response.
-#[derive(Debug)]
-pub(super) struct Frame {
-    pub(super) response: ModelInferResponse,
-    /// Nothing follows.
-    pub(super) last: bool,
-}
-
 impl Answer {
-    pub(super) fn new(
-        stream: Streaming<ModelStreamInferResponse>,
-        model: String,
-        id: String,
-    ) -> Self {
+    pub(super) fn new(messages: Messages, model: String, id: u64) -> Self {
         Self {
-            stream,
+            messages,
             model,
-            id,
+            id: id.to_string(),
+            reply: Reply::default(),
             over: false,
         }
     }
 
-    /// The next frame; `None` after the one with the final flag. May be
-    /// cancelled without losing a frame.
+    /// Waits for the next frame, which [`Self::reply`] is then; false after the
+    /// one with the final flag. May be cancelled without losing a frame.
     ///
     /// The end is an error frame, the final flag, or the end of the stream,
     /// whichever comes first; the status of the call says nothing, it is OK
@@ -55,90 +44,96 @@ impl Answer {
     /// # Errors
     /// An error frame; [`ErrorKind::Cut`] when the stream breaks or ends
     /// without either.
-    pub(super) async fn next(&mut self) -> Result<Option<Frame>, Error> {
+    pub(super) async fn next(&mut self) -> Result<bool, Error> {
+        self.reply.clear();
         while !self.over {
-            let message = match self.stream.message().await {
-                Ok(message) => message,
+            let message = match self.messages.next().await {
+                Ok(Some(message)) => message,
+                Ok(None) => return Err(self.broken_off()),
                 Err(status) => {
                     self.over = true;
-                    return Err(of_status(
-                        &format!("the stream of `{}`", self.model),
-                        &status,
-                    ));
+                    return Err(of_status(&self.what(), &status));
                 }
             };
-            let Some(message) = message else {
+            if let Err(broken) = self.reply.read_stream(message) {
                 self.over = true;
-                return Err(Error::new(
-                    ErrorKind::Cut,
-                    format!(
-                        "the stream of `{}` ended with neither a final response nor an error",
-                        self.model
-                    ),
-                ));
-            };
-            if let Some(frame) = self.frame(message)? {
-                return Ok(Some(frame));
+                return Err(of_broken(&self.what(), broken));
+            }
+            if self.is_ours()? {
+                return Ok(true);
             }
         }
-        Ok(None)
+        Ok(false)
     }
 
-    /// Reads a message; `None` when it answers another request.
-    fn frame(&mut self, message: ModelStreamInferResponse) -> Result<Option<Frame>, Error> {
-        let id = message
-            .infer_response
-            .as_ref()
-            .map_or("", |response| &response.id);
-        if !id.is_empty() && id != self.id {
+    /// The frame that has come.
+    pub(super) fn reply(&self) -> &Reply {
+        &self.reply
+    }
+
+    /// Whether nothing follows the frame that has come.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    fn what(&self) -> String {
+        format!("the stream of `{}`", self.model)
+    }
+
+    #[cold]
+    fn broken_off(&mut self) -> Error {
+        self.over = true;
+        let words = format!(
+            "{} ended with neither a final response nor an error",
+            self.what()
+        );
+        Error::new(ErrorKind::Cut, words)
+    }
+
+    /// Whether the frame answers this request; an error, if that is what it says.
+    fn is_ours(&mut self) -> Result<bool, Error> {
+        let reply = &self.reply;
+        let id = reply.id();
+        if !id.is_empty() && id != self.id.as_bytes() {
             // Requests may share a stream; this one was opened for one alone,
             // but a proxy in between may know better.
-            return Ok(None);
+            return Ok(false);
         }
-        let flag = message.infer_response.as_ref().and_then(final_flag);
-        if !message.error_message.is_empty() {
+        self.over = reply.final_flag() == Some(true);
+        let words = reply.error_message();
+        if !words.is_empty() {
             self.over = true;
-            return Err(of_frame(
-                &self.model,
-                &message.error_message,
-                flag.is_some(),
-            ));
+            let words = String::from_utf8_lossy(words);
+            return Err(of_frame(&self.model, &words, reply.final_flag().is_some()));
         }
-        let Some(response) = message.infer_response else {
+        if !reply.has_response() {
             self.over = true;
-            return Err(Error::new(
-                ErrorKind::Malformed,
-                format!(
-                    "`{}` sent a frame with neither a response nor an error",
-                    self.model
-                ),
-            ));
-        };
-        let last = flag == Some(true);
-        self.over = last;
-        Ok(Some(Frame { response, last }))
+            let words = "sent a frame with neither a response nor an error";
+            let words = format!("`{}` {words}", self.model);
+            return Err(Error::new(ErrorKind::Malformed, words));
+        }
+        Ok(true)
     }
 
     /// Lets the server close the stream, so that it is not reset behind a
     /// finished answer: beside the caller, who need not wait, and no longer than
     /// a moment for a server that keeps it open.
     pub(super) fn close(mut self) {
+        // Mostly the end came with the last frame: then there is nobody to wait for.
+        let now = &mut Context::from_waker(Waker::noop());
+        loop {
+            match self.messages.poll_next(now) {
+                // The answer is whole: whatever follows, even an error, is not part of it.
+                Poll::Ready(Ok(Some(_))) => {}
+                Poll::Ready(_) => return,
+                Poll::Pending => break,
+            }
+        }
         tokio::spawn(async move {
-            // The answer is whole: whatever follows, even an error, is not part of it.
             let _ = tokio::time::timeout(CLOSING, async {
-                while let Ok(Some(_)) = self.stream.message().await {}
+                while let Ok(Some(_)) = self.messages.next().await {}
             })
             .await;
         });
-    }
-}
-
-/// `triton_final_response`, where the frame has it. A frame that refuses the
-/// request before the model got it does not.
-fn final_flag(response: &ModelInferResponse) -> Option<bool> {
-    let flag = response.parameters.get("triton_final_response")?;
-    match flag.parameter_choice {
-        Some(ParameterChoice::BoolParam(last)) => Some(last),
-        _ => None,
     }
 }

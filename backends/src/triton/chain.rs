@@ -8,9 +8,11 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use bytes::Bytes;
+use tonic::transport::Channel;
 
 use super::answer::Answer;
-use super::client::{Client, Stub};
+use super::client::Client;
+use super::reply::Reply;
 use super::texts::{self, as_text, is_unfinished};
 use super::turbomind::{Facts, Progress, length_of};
 use crate::{Error, Hop, Request, Sink};
@@ -52,7 +54,7 @@ struct Pending<'a> {
 }
 
 enum Step {
-    Connected(Stub),
+    Connected(Channel),
     Text(Bytes),
 }
 
@@ -102,13 +104,11 @@ pub(super) async fn text_of(
                 let (covers, step) = step?;
                 pending = text.stepped(covers, step, open, sink);
             }
-            frame = answer.next(), if open => {
-                let Some(frame) = frame? else {
-                    open = false;
-                    continue;
-                };
-                text.arrived(&mut progress, &frame.response, sink)?;
-                if frame.last {
+            came = answer.next(), if open => {
+                if came? {
+                    text.arrived(&mut progress, answer.reply(), sink)?;
+                }
+                if answer.is_over() {
                     open = false;
                     sink.leave(Hop::Engine);
                 }
@@ -138,7 +138,7 @@ impl<'a> Text<'a> {
     fn arrived(
         &mut self,
         progress: &mut Progress,
-        response: &super::proto::ModelInferResponse,
+        response: &Reply,
         sink: &mut Sink,
     ) -> Result<(), Error> {
         let Some(length) = length_of(response)? else {
@@ -146,10 +146,12 @@ impl<'a> Text<'a> {
             return Ok(());
         };
         let before = progress.total();
-        let total = progress.advance(&response.model_name, length)?;
+        let total = progress.advance(response, length)?;
         sink.engine_tokens_so_far(total);
         if total > before {
-            self.ids.extend(progress.ids(response, before)?);
+            let new = progress.ids(response, before)?;
+            self.ids
+                .extend(new.iter().map(|&id| u32::from_le_bytes(id)));
         }
         // The chatbot makes text of a message that repeats the one before, too.
         if total > before || self.manner == Manner::PerCall {
@@ -180,13 +182,13 @@ impl<'a> Text<'a> {
                 }
             }
             Manner::Shared => {
-                let stub = client.shared().await?;
-                self.call(covers, stub, sink)
+                let channel = client.shared().await?;
+                self.call(covers, channel, sink)
             }
         }))
     }
 
-    fn call(&self, covers: u32, stub: Stub, sink: &mut Sink) -> Pending<'a> {
+    fn call(&self, covers: u32, channel: Channel, sink: &mut Sink) -> Pending<'a> {
         sink.enter(Hop::Postprocess);
         let from = match self.manner {
             Manner::PerCall => 0,
@@ -195,15 +197,12 @@ impl<'a> Text<'a> {
             Manner::Shared => self.settled.saturating_sub(1),
         };
         let place = |tokens: u32| usize::try_from(tokens).unwrap_or(usize::MAX);
-        let ids = self
-            .ids
-            .get(place(from)..place(covers))
-            .unwrap_or_default()
-            .to_vec();
-        let offset = self.settled - from;
-        let (client, facts, id) = (self.client, self.facts, self.request.id);
+        let ids = self.ids.get(place(from)..place(covers)).unwrap_or_default();
+        let (offset, skips_special) = (self.settled - from, self.facts.skips_special);
+        let call = texts::postprocessing(self.request.id, ids, offset, skips_special);
+        let client = self.client;
         let step = async move {
-            texts::postprocess(client, stub, id, ids, offset, facts.skips_special)
+            texts::postprocess(client, channel, call?)
                 .await
                 .map(Step::Text)
         };
@@ -222,9 +221,9 @@ impl<'a> Text<'a> {
         sink: &mut Sink,
     ) -> Option<Pending<'a>> {
         match step {
-            Step::Connected(stub) => {
+            Step::Connected(channel) => {
                 sink.leave(Hop::Connect);
-                Some(self.call(covers, stub, sink))
+                Some(self.call(covers, channel, sink))
             }
             Step::Text(bytes) => {
                 if is_unfinished(&bytes) && (open || !self.queue.is_empty()) {

@@ -19,9 +19,10 @@
 //! use up the local ports, so each is reset when it is done with.
 
 use async_trait::async_trait;
+use tonic::transport::Channel;
 
 use super::chain::{Manner, text_of};
-use super::client::{Client, Stub};
+use super::client::Client;
 use super::repository;
 use super::texts::{self, POSTPROCESSING, PREPROCESSING};
 use super::turbomind::{Progress, Turbomind};
@@ -50,11 +51,11 @@ impl Chatbot {
         })
     }
 
-    async fn connect(&self, sink: &mut Sink) -> Result<Stub, Error> {
+    async fn connect(&self, sink: &mut Sink) -> Result<Channel, Error> {
         sink.enter(Hop::Connect);
-        let stub = self.client.open().await?;
+        let channel = self.client.open().await?;
         sink.leave(Hop::Connect);
-        Ok(stub)
+        Ok(channel)
     }
 }
 
@@ -80,17 +81,33 @@ impl Backend for Chatbot {
         texts::prompt_ids(&self.client, request.id, &request.prompt).await
     }
 
+    /// The preprocessing call: what is sent to the engine comes of its answer.
+    async fn prepare(&self, request: &mut Request) -> Result<(), Error> {
+        request.wire = Some(texts::preprocessing(request.id, &request.prompt)?);
+        Ok(())
+    }
+
     async fn generate(&self, request: &Request, sink: &mut Sink) -> Result<Finish, Error> {
         let facts = self.engine.facts(&self.client).await?;
-        let stub = self.connect(sink).await?;
+        let call = match &request.wire {
+            Some(call) => call.clone(),
+            None => texts::preprocessing(request.id, &request.prompt)?,
+        };
+        let channel = self.connect(sink).await?;
         sink.enter(Hop::Preprocess);
-        let prompt = texts::preprocess(&self.client, stub, request.id, &request.prompt).await?;
+        let prompt = texts::preprocess(&self.client, channel, call).await?;
         sink.leave(Hop::Preprocess);
         let prompt_tokens = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
-        let stub = self.connect(sink).await?;
-        let call = self.engine.call(facts, request, &prompt, true);
+        let channel = self.connect(sink).await?;
+        let call = self
+            .engine
+            .call(facts, request, &prompt, true)
+            .framed(true)?;
         sink.enter(Hop::Engine);
-        let mut answer = self.client.stream(stub, call).await?;
+        let mut answer = self
+            .client
+            .stream(channel, &self.engine.model, request.id, call)
+            .await?;
         let progress = Progress::after(prompt_tokens);
         let (client, manner) = (&self.client, Manner::PerCall);
         let tokens = text_of(client, facts, manner, request, &mut answer, progress, sink).await?;

@@ -4,22 +4,41 @@
 use std::future::Future;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::OnceCell;
-use tonic::metadata::{Ascii, MetadataValue};
+use tonic::codegen::http::HeaderMap;
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use super::address::Address;
 use super::answer::Answer;
-use super::dial::{Dial, advice};
+use super::dial::{Brief, Dial, Lasting, advice};
+use super::grpc;
 use super::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
 use super::proto::infer_parameter::ParameterChoice;
-use super::proto::{InferParameter, ModelInferRequest, ModelInferResponse};
-use super::status::{chain_of, of_status};
+use super::proto::{InferParameter, ModelInferRequest};
+use super::reply::Reply;
+use super::status::{chain_of, of_broken, of_status};
 use super::wire::{Inputs, MESSAGE_LIMIT_BYTES};
 use crate::{Error, ErrorKind, Target, excerpt};
 
 /// The calls of the service over one channel. Clones share the channel.
 pub(super) type Stub = GrpcInferenceServiceClient<Channel>;
+
+/// The method that answers once.
+const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
+/// The method that answers in pieces.
+const STREAM_INFER: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
+
+/// How much a server may send ahead of what has been read, over all calls of a
+/// connection, bytes.
+///
+/// hyper's own 5 MiB are less than what turbomind sends for one token of each of
+/// 64 streams with long sessions (131 kB each at 32,768 tokens); a server that
+/// has to wait for the client would be measured by its waiting. One call's share
+/// stays hyper's 2 MiB: more would only let a server that outruns the client
+/// queue up for longer.
+const WINDOW_BYTES: u32 = 256 << 20;
 
 /// One inference request, before it is a message.
 #[derive(Debug)]
@@ -41,9 +60,11 @@ pub(super) struct Client {
     address: Address,
     endpoint: Endpoint,
     key: Option<MetadataValue<Ascii>>,
+    /// What each inference says beside its message.
+    headers: HeaderMap,
     connect_timeout: Duration,
     probe_timeout: Duration,
-    shared: OnceCell<Stub>,
+    shared: OnceCell<Channel>,
 }
 
 impl Client {
@@ -68,16 +89,24 @@ impl Client {
         let mut endpoint = Endpoint::from_shared(address.uri.clone())
             .map_err(|error| unusable(&error))?
             .tcp_nodelay(true)
+            .initial_connection_window_size(WINDOW_BYTES)
             .connect_timeout(target.connect_timeout);
         if address.tls {
             let tls = ClientTlsConfig::new().with_native_roots();
             endpoint = endpoint.tls_config(tls).map_err(|error| unusable(&error))?;
         }
         let key = target.api_key.map(|key| header_of(&key)).transpose()?;
+        let mut headers = grpc::headers();
+        if let Some(key) = &key {
+            let mut metadata = MetadataMap::new();
+            metadata.insert("authorization", key.clone());
+            headers.extend(metadata.into_headers());
+        }
         Ok(Self {
             address,
             endpoint,
             key,
+            headers,
             connect_timeout: target.connect_timeout,
             probe_timeout: target.probe_timeout,
             shared: OnceCell::new(),
@@ -99,15 +128,15 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::Connect`].
-    pub(super) async fn open(&self) -> Result<Stub, Error> {
-        self.opened(self.endpoint.connect_with_connector(Dial))
+    pub(super) async fn open(&self) -> Result<Channel, Error> {
+        self.opened(self.endpoint.connect_with_connector(Dial(Brief::of)))
             .await
     }
 
     async fn opened(
         &self,
         connection: impl Future<Output = Result<Channel, tonic::transport::Error>>,
-    ) -> Result<Stub, Error> {
+    ) -> Result<Channel, Error> {
         let refused = |words: &str| {
             let words = excerpt(words);
             Error::new(
@@ -119,31 +148,39 @@ impl Client {
             )
         };
         // The endpoint's own limit covers TCP, not the TLS handshake.
-        let channel = tokio::time::timeout(self.connect_timeout, connection).await;
-        let channel = match channel {
-            Ok(Ok(channel)) => channel,
+        match tokio::time::timeout(self.connect_timeout, connection).await {
+            Ok(Ok(channel)) => Ok(channel),
             Ok(Err(error)) => {
                 let words = chain_of(&error);
-                return Err(refused(&match advice(&error) {
+                Err(refused(&match advice(&error) {
                     Some(advice) => format!("{advice} ({words})"),
                     None => words,
-                }));
+                }))
             }
             Err(_) => {
                 let waited = self.connect_timeout.as_secs_f64();
-                return Err(refused(&format!("nothing came within {waited} s")));
+                Err(refused(&format!("nothing came within {waited} s")))
             }
-        };
-        Ok(Stub::new(channel).max_decoding_message_size(MESSAGE_LIMIT_BYTES))
+        }
     }
 
     /// The channel that is shared by all calls, opened by the first.
     ///
     /// # Errors
     /// [`ErrorKind::Connect`].
-    pub(super) async fn shared(&self) -> Result<Stub, Error> {
-        let open = || self.opened(self.endpoint.connect());
+    pub(super) async fn shared(&self) -> Result<Channel, Error> {
+        let dial = Dial(Lasting::of);
+        let open = || self.opened(self.endpoint.connect_with_connector(dial));
         self.shared.get_or_try_init(open).await.cloned()
+    }
+
+    /// The calls that are not timed, over the shared channel.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Connect`].
+    pub(super) async fn stub(&self) -> Result<Stub, Error> {
+        let stub = Stub::new(self.shared().await?);
+        Ok(stub.max_decoding_message_size(MESSAGE_LIMIT_BYTES))
     }
 
     /// A message with the key that goes with it.
@@ -177,40 +214,69 @@ impl Client {
         }
     }
 
-    /// One unary inference.
+    /// One unary inference of `model` by a message that [`Call::framed`] made.
     ///
     /// # Errors
     /// The server's refusal.
     pub(super) async fn infer(
         &self,
-        mut stub: Stub,
-        call: Call<'_>,
-    ) -> Result<ModelInferResponse, Error> {
-        let model = call.model;
-        let request = self.request(message(call, false));
-        match stub.model_infer(request).await {
-            Ok(response) => Ok(response.into_inner()),
-            Err(status) => Err(of_status(&format!("`{model}`"), &status)),
+        mut channel: Channel,
+        model: &str,
+        message: Bytes,
+    ) -> Result<Reply, Error> {
+        let what = || format!("`{model}`");
+        let headers = self.headers.clone();
+        let answer = async {
+            let mut messages = grpc::call(&mut channel, INFER, headers, message).await?;
+            let Some(reply) = messages.next().await? else {
+                return Err(tonic::Status::internal("Missing response message."));
+            };
+            // The status comes behind the message.
+            while messages.next().await?.is_some() {}
+            Ok(reply)
+        };
+        match answer.await {
+            Ok(reply) => Reply::of_call(reply).map_err(|broken| of_broken(&what(), broken)),
+            Err(status) => Err(of_status(&what(), &status)),
         }
     }
 
-    /// A stream with one request on it.
+    /// A stream with one request on it, which [`Call::framed`] made.
     ///
-    /// The request lies in the outbound stream before the call is awaited, and
-    /// the stream is half closed behind it: a Triton server sends its response
+    /// The request goes out before the answer's headers are awaited, and the
+    /// stream is half closed behind it: a Triton server sends its response
     /// headers only with the first message, so whoever waits for them before
     /// sending waits for ever.
     ///
     /// # Errors
     /// The server's refusal of the stream; refusals of the request come as its
     /// frames.
-    pub(super) async fn stream(&self, mut stub: Stub, call: Call<'_>) -> Result<Answer, Error> {
-        let (model, id) = (call.model.to_owned(), call.id.to_string());
-        let outbound = tokio_stream::once(message(call, true));
-        match stub.model_stream_infer(self.request(outbound)).await {
-            Ok(response) => Ok(Answer::new(response.into_inner(), model, id)),
+    pub(super) async fn stream(
+        &self,
+        mut channel: Channel,
+        model: &str,
+        id: u64,
+        message: Bytes,
+    ) -> Result<Answer, Error> {
+        let headers = self.headers.clone();
+        match grpc::call(&mut channel, STREAM_INFER, headers, message).await {
+            Ok(messages) => Ok(Answer::new(messages, model.to_owned(), id)),
             Err(status) => Err(of_status(&format!("`{model}`"), &status)),
         }
+    }
+}
+
+impl Call<'_> {
+    /// The message as it goes out, to a method that answers in pieces or once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Rejected`] when it is too long for one.
+    pub(super) fn framed(self, streaming: bool) -> Result<Bytes, Error> {
+        let model = self.model;
+        grpc::framed(&message(self, streaming)).map_err(|status| {
+            let words = format!("the request to `{model}`: {}", status.message());
+            Error::new(ErrorKind::Rejected, words)
+        })
     }
 }
 

@@ -174,6 +174,20 @@ impl Wire {
         batch.into_iter().chain(dims).collect()
     }
 
+    /// The request as it goes out.
+    ///
+    /// # Errors
+    /// When it is too long for a message.
+    pub(super) fn framed(&self, request: &Request) -> Result<Bytes, Error> {
+        let call = Call {
+            model: &self.model,
+            id: request.id,
+            inputs: self.inputs(request),
+            sequence: false,
+        };
+        call.framed(true)
+    }
+
     /// Sends one request and follows its answer.
     ///
     /// # Errors
@@ -184,15 +198,15 @@ impl Wire {
         request: &Request,
         sink: &mut Sink,
     ) -> Result<Finish, Error> {
-        let stub = client.shared().await?;
-        let call = Call {
-            model: &self.model,
-            id: request.id,
-            inputs: self.inputs(request),
-            sequence: false,
+        let call = match &request.wire {
+            Some(call) => call.clone(),
+            None => self.framed(request)?,
         };
+        let channel = client.shared().await?;
         sink.enter(Hop::Engine);
-        let mut answer = client.stream(stub, call).await?;
+        let mut answer = client
+            .stream(channel, &self.model, request.id, call)
+            .await?;
         // The length counts the prompt, too: without the server's own count of
         // that the answer's is not known. Ours may be another tokenizer's.
         let mut progress = match request.server_prompt_tokens {
@@ -201,12 +215,12 @@ impl Wire {
         };
         let mut whole = String::new();
         let mut counted = None;
-        while let Some(frame) = answer.next().await? {
-            let response = &frame.response;
+        while answer.next().await? {
+            let response = answer.reply();
             if let Some(progress) = &mut progress
                 && let Some(length) = wire::output(response, LENGTH)?
             {
-                counted = Some(progress.advance(&self.model, length.count()?)?);
+                counted = Some(progress.advance(response, length.count()?)?);
             }
             let piece = wire::output(response, &self.text)?.map(|text| text.string());
             let piece = piece.transpose()?.unwrap_or_default();

@@ -1,6 +1,7 @@
 //! `tis-direct`: token ids to the engine model alone. Makes no text.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use super::client::Client;
 use super::repository;
@@ -29,6 +30,13 @@ impl Direct {
             client: Client::new(target)?,
         })
     }
+
+    /// The engine's call, as it goes out.
+    async fn call(&self, request: &Request) -> Result<Bytes, Error> {
+        let facts = self.engine.facts(&self.client).await?;
+        let call = self.engine.call(facts, request, &request.token_ids, false);
+        call.framed(true)
+    }
 }
 
 #[async_trait]
@@ -50,28 +58,37 @@ impl Backend for Direct {
         texts::prompt_ids(&self.client, request.id, &request.prompt).await
     }
 
+    async fn prepare(&self, request: &mut Request) -> Result<(), Error> {
+        request.wire = Some(self.call(request).await?);
+        Ok(())
+    }
+
     async fn generate(&self, request: &Request, sink: &mut Sink) -> Result<Finish, Error> {
-        let facts = self.engine.facts(&self.client).await?;
-        let stub = self.client.shared().await?;
-        let call = self.engine.call(facts, request, &request.token_ids, false);
+        let call = match &request.wire {
+            Some(call) => call.clone(),
+            None => self.call(request).await?,
+        };
+        let channel = self.client.shared().await?;
+        let model = &self.engine.model;
         sink.enter(Hop::Engine);
-        let mut answer = self.client.stream(stub, call).await?;
+        let mut answer = self.client.stream(channel, model, request.id, call).await?;
         let prompt_tokens = u32::try_from(request.token_ids.len()).unwrap_or(u32::MAX);
         let mut progress = Progress::after(prompt_tokens);
-        while let Some(frame) = answer.next().await? {
-            let Some(length) = length_of(&frame.response)? else {
+        while answer.next().await? {
+            let reply = answer.reply();
+            let Some(length) = length_of(reply)? else {
                 sink.event();
                 continue;
             };
             let before = progress.total();
-            let total = progress.advance(&frame.response.model_name, length)?;
+            let total = progress.advance(reply, length)?;
             if request.stream {
                 sink.tokens_so_far(total);
             } else {
                 sink.event();
             }
             // A length alone is no answer: the ids have to be there.
-            progress.ids(&frame.response, before)?;
+            progress.ids(reply, before)?;
         }
         if !request.stream {
             sink.tokens_so_far(progress.total());

@@ -104,6 +104,12 @@ impl Backend for Ensemble {
         texts::prompt_ids(&self.client, request.id, &request.prompt).await
     }
 
+    async fn prepare(&self, request: &mut Request) -> Result<(), Error> {
+        let (_, wire) = self.found().await?;
+        request.wire = Some(wire.framed(request)?);
+        Ok(())
+    }
+
     async fn generate(&self, request: &Request, sink: &mut Sink) -> Result<Finish, Error> {
         let (_, wire) = self.found().await?;
         wire.generate(&self.client, request, sink).await

@@ -31,7 +31,7 @@ pub(super) const LMDEPLOY_MODEL: &str = "lmdeploy_model";
 /// somebody else does, [`ErrorKind::Model`] when a model is missing, with a
 /// list of what is there and the way that fits it.
 pub(super) async fn probe(client: &Client, needed: &[&str]) -> Result<ServerInfo, Error> {
-    let mut stub = client.shared().await?;
+    let mut stub = client.stub().await?;
     let ready = client
         .untimed("whether it is ready", async {
             let request = client.request(ServerReadyRequest {});
@@ -58,7 +58,7 @@ pub(super) async fn probe(client: &Client, needed: &[&str]) -> Result<ServerInfo
 
 async fn name_of(client: &Client) -> Result<ServerInfo, Error> {
     let request = client.request(ServerMetadataRequest {});
-    let metadata = client.shared().await?.server_metadata(request).await;
+    let metadata = client.stub().await?.server_metadata(request).await;
     let metadata = metadata.map_err(|status| of_status("asking for the server's name", &status))?;
     let metadata = metadata.into_inner();
     Ok(ServerInfo {
@@ -74,7 +74,7 @@ async fn require(client: &Client, needed: &[&str]) -> Result<(), Error> {
             name: model.to_owned(),
             ..ModelReadyRequest::default()
         });
-        let ready = match client.shared().await?.model_ready(request).await {
+        let ready = match client.stub().await?.model_ready(request).await {
             Ok(answer) => answer.into_inner().ready,
             Err(status) => {
                 let error = of_status(&format!("asking whether `{model}` is ready"), &status);
@@ -118,7 +118,7 @@ impl Inventory {
     /// Its refusal to list its repository.
     pub(super) async fn of(client: &Client) -> Result<Self, Error> {
         let request = client.request(RepositoryIndexRequest::default());
-        let index = client.shared().await?.repository_index(request).await;
+        let index = client.stub().await?.repository_index(request).await;
         let index = index.map_err(|status| of_status("listing the models", &status))?;
         let mut models: Vec<String> = index
             .into_inner()
@@ -187,7 +187,7 @@ pub(super) async fn config_of(client: &Client, model: &str) -> Result<ModelConfi
         name: model.to_owned(),
         ..ModelConfigRequest::default()
     });
-    let answer = client.shared().await?.model_config(request).await;
+    let answer = client.stub().await?.model_config(request).await;
     let what = || format!("asking for the configuration of `{model}`");
     let answer = answer.map_err(|status| of_status(&what(), &status))?;
     answer.into_inner().config.ok_or_else(|| {
@@ -230,7 +230,7 @@ pub(super) async fn counters(client: &Client) -> Result<ServerCounters, Error> {
     client
         .untimed("with its statistics", async {
             let request = client.request(ModelStatisticsRequest::default());
-            let answer = client.shared().await?.model_statistics(request).await;
+            let answer = client.stub().await?.model_statistics(request).await;
             let answer = answer.map_err(|status| of_status("asking for statistics", &status))?;
             let mut values = BTreeMap::new();
             for model in answer.into_inner().model_stats {

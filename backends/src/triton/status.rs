@@ -7,6 +7,7 @@ use std::io;
 
 use tonic::{Code, Status};
 
+use super::fields::Broken;
 use crate::{Error, ErrorKind, excerpt};
 
 /// What a failed call means. `what` names the call, such as
@@ -33,6 +34,16 @@ pub(super) fn of_status(what: &str, status: &Status) -> Error {
         words
     };
     Error::new(kind, format!("{what} failed: {}", excerpt(&words)))
+}
+
+/// A message whose bytes are none; in the words of prost, which reads the
+/// messages that are not timed.
+#[cold]
+pub(super) fn of_broken(what: &str, Broken(words): Broken) -> Error {
+    Error::new(
+        ErrorKind::Malformed,
+        format!("{what} failed: failed to decode Protobuf message: {words}"),
+    )
 }
 
 /// tonic's own verdicts on a message that it could not read, which come as if

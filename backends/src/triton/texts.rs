@@ -5,7 +5,9 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::client::{Call, Client, Stub};
+use tonic::transport::Channel;
+
+use super::client::{Call, Client};
 use super::wire::{self, Inputs};
 use crate::{Error, ErrorKind};
 
@@ -14,16 +16,11 @@ pub(super) const PREPROCESSING: &str = "preprocessing";
 /// Name of the model that makes text of ids.
 pub(super) const POSTPROCESSING: &str = "postprocessing";
 
-/// The ids of a text, as the server tokenizes it.
+/// The call that [`preprocess`] makes.
 ///
 /// # Errors
-/// The server's refusal, or an answer that makes no sense.
-pub(super) async fn preprocess(
-    client: &Client,
-    stub: Stub,
-    id: u64,
-    text: &str,
-) -> Result<Vec<u32>, Error> {
+/// When the text is too long for a message.
+pub(super) fn preprocessing(id: u64, text: &str) -> Result<Bytes, Error> {
     let mut inputs = Inputs::default();
     inputs.text("QUERY", vec![1, 1], text);
     let call = Call {
@@ -32,9 +29,22 @@ pub(super) async fn preprocess(
         inputs,
         sequence: false,
     };
-    let response = client.infer(stub, call).await?;
+    call.framed(false)
+}
+
+/// The ids of a text, as the server tokenizes it.
+///
+/// # Errors
+/// The server's refusal, or an answer that makes no sense.
+pub(super) async fn preprocess(
+    client: &Client,
+    channel: Channel,
+    call: Bytes,
+) -> Result<Vec<u32>, Error> {
+    let response = client.infer(channel, PREPROCESSING, call).await?;
     let length = wire::required(&response, "REQUEST_INPUT_LEN")?.count()?;
-    wire::required(&response, "INPUT_ID")?.ids(0, length)
+    let ids = wire::required(&response, "INPUT_ID")?.ids(0, length)?;
+    Ok(ids.iter().map(|&id| u32::from_le_bytes(id)).collect())
 }
 
 /// The text of `ids` from `offset` on, as raw bytes.
@@ -47,15 +57,26 @@ pub(super) async fn preprocess(
 /// The server's refusal, or an answer that makes no sense.
 pub(super) async fn postprocess(
     client: &Client,
-    stub: Stub,
+    channel: Channel,
+    call: Bytes,
+) -> Result<Bytes, Error> {
+    let response = client.infer(channel, POSTPROCESSING, call).await?;
+    wire::required(&response, "OUTPUT")?.string()
+}
+
+/// The call that [`postprocess`] makes.
+///
+/// # Errors
+/// When the ids are too many for a message.
+pub(super) fn postprocessing(
     id: u64,
-    ids: Vec<u32>,
+    ids: &[u32],
     offset: u32,
     skips_special: bool,
 ) -> Result<Bytes, Error> {
     let width = i64::try_from(ids.len()).unwrap_or(i64::MAX);
     let mut inputs = Inputs::default();
-    inputs.u32s("TOKENS_BATCH", vec![1, 1, width], &ids);
+    inputs.u32s("TOKENS_BATCH", vec![1, 1, width], ids);
     inputs.u32s("sequence_length", vec![1, 1], &[offset]);
     if skips_special {
         inputs.i32s("skip_special_tokens", vec![1, 1], &[1]);
@@ -66,8 +87,7 @@ pub(super) async fn postprocess(
         inputs,
         sequence: false,
     };
-    let response = client.infer(stub, call).await?;
-    wire::required(&response, "OUTPUT")?.string()
+    call.framed(false)
 }
 
 /// The id that ends a sequence; `None` where there is no preprocessing, or no
@@ -81,10 +101,13 @@ pub(super) async fn postprocess(
 /// # Errors
 /// The server's refusal of anything but the model.
 pub(super) async fn eos_id(client: &Client) -> Result<Option<u32>, Error> {
-    let ask = async |word| match preprocess(client, client.shared().await?, 0, word).await {
-        Ok(ids) => Ok(Some(ids)),
-        Err(error) if error.kind == ErrorKind::Model => Ok(None),
-        Err(error) => Err(error),
+    let ask = async |word| {
+        let call = preprocessing(0, word)?;
+        match preprocess(client, client.shared().await?, call).await {
+            Ok(ids) => Ok(Some(ids)),
+            Err(error) if error.kind == ErrorKind::Model => Ok(None),
+            Err(error) => Err(error),
+        }
     };
     let Some(by_name) = ask("<EOS>").await? else {
         return Ok(None);
@@ -126,8 +149,8 @@ pub(super) async fn prompt_ids(
     text: &str,
 ) -> Result<Option<Vec<u32>>, Error> {
     let call = async {
-        let stub = client.shared().await?;
-        preprocess(client, stub, id, text).await
+        let call = preprocessing(id, text)?;
+        preprocess(client, client.shared().await?, call).await
     };
     match client.untimed("with its prompt's tokens", call).await {
         Ok(ids) => Ok(Some(ids)),

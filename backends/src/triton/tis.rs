@@ -53,17 +53,32 @@ impl Backend for Tis {
         texts::prompt_ids(&self.client, request.id, &request.prompt).await
     }
 
+    /// The preprocessing call: what is sent to the engine comes of its answer.
+    async fn prepare(&self, request: &mut Request) -> Result<(), Error> {
+        request.wire = Some(texts::preprocessing(request.id, &request.prompt)?);
+        Ok(())
+    }
+
     async fn generate(&self, request: &Request, sink: &mut Sink) -> Result<Finish, Error> {
         let facts = self.engine.facts(&self.client).await?;
-        let stub = self.client.shared().await?;
+        let call = match &request.wire {
+            Some(call) => call.clone(),
+            None => texts::preprocessing(request.id, &request.prompt)?,
+        };
+        let channel = self.client.shared().await?;
         sink.enter(Hop::Preprocess);
-        let prompt =
-            texts::preprocess(&self.client, stub.clone(), request.id, &request.prompt).await?;
+        let prompt = texts::preprocess(&self.client, channel.clone(), call).await?;
         sink.leave(Hop::Preprocess);
         let prompt_tokens = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
-        let call = self.engine.call(facts, request, &prompt, false);
+        let call = self
+            .engine
+            .call(facts, request, &prompt, false)
+            .framed(true)?;
         sink.enter(Hop::Engine);
-        let mut answer = self.client.stream(stub, call).await?;
+        let mut answer = self
+            .client
+            .stream(channel, &self.engine.model, request.id, call)
+            .await?;
         let progress = Progress::after(prompt_tokens);
         let (client, manner) = (&self.client, Manner::Shared);
         let tokens = text_of(client, facts, manner, request, &mut answer, progress, sink).await?;

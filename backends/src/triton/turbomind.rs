@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 
 use super::TURBOMIND;
 use super::client::{Call, Client};
-use super::proto::ModelInferResponse;
+use super::reply::Reply;
 use super::repository::{config_of, integer_parameter, running_limit};
 use super::texts;
 use super::wire::{self, Inputs};
@@ -183,7 +183,7 @@ impl Progress {
     /// # Errors
     /// [`ErrorKind::Malformed`] when it is shorter than the prompt or than
     /// before.
-    pub(super) fn advance(&mut self, model: &str, length: u32) -> Result<u32, Error> {
+    pub(super) fn advance(&mut self, response: &Reply, length: u32) -> Result<u32, Error> {
         match length.checked_sub(self.prompt) {
             Some(total) if total >= self.total => {
                 self.total = total;
@@ -194,16 +194,17 @@ impl Progress {
                     "shrinks to {length} behind a prompt of {} and {} tokens of answer",
                     self.prompt, self.total
                 );
-                Err(wire::malformed(model, "sequence_length", &what))
+                Err(wire::malformed(response, "sequence_length", &what))
             }
         }
     }
 
-    /// The answer's ids `from..total` out of a frame.
+    /// The answer's ids `from..total` out of a frame, little endian and where
+    /// they lie.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`] when they are not there.
-    pub(super) fn ids(&self, response: &ModelInferResponse, from: u32) -> Result<Vec<u32>, Error> {
+    pub(super) fn ids<'a>(&self, response: &'a Reply, from: u32) -> Result<&'a [[u8; 4]], Error> {
         let place = |tokens: u32| self.prompt.saturating_add(tokens);
         wire::required(response, "output_ids")?.ids(place(from), place(self.total))
     }
@@ -214,8 +215,8 @@ impl Progress {
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`] when there are outputs and no length.
-pub(super) fn length_of(response: &ModelInferResponse) -> Result<Option<u32>, Error> {
-    if response.outputs.is_empty() {
+pub(super) fn length_of(response: &Reply) -> Result<Option<u32>, Error> {
+    if response.is_empty() {
         return Ok(None);
     }
     wire::required(response, "sequence_length")?

@@ -4,8 +4,10 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::fields::Span;
+use super::proto::DataType;
 use super::proto::model_infer_request::InferInputTensor;
-use super::proto::{DataType, ModelInferResponse};
+use super::reply::{Reply, Tensor};
 use crate::{Error, ErrorKind, excerpt};
 
 /// The longest message that is taken in, bytes: 64 Mi token ids.
@@ -118,29 +120,40 @@ pub(super) fn strings_to_bytes(strings: &[&[u8]]) -> Bytes {
 /// BYTES elements, by their lengths; `None` where the bytes do not add up.
 pub(super) fn strings_of_bytes(raw: &Bytes) -> Option<Vec<Bytes>> {
     let mut strings = Vec::new();
-    let mut at = 0;
-    while at < raw.len() {
-        let prefix = raw.get(at..at + 4)?;
-        let length = u32::from_le_bytes(prefix.try_into().ok()?);
-        at += 4;
-        let end = at.checked_add(usize::try_from(length).ok()?)?;
-        if end > raw.len() {
-            return None;
-        }
-        strings.push(raw.slice(at..end));
-        at = end;
+    let mut rest = raw.clone();
+    while !rest.is_empty() {
+        strings.push(split_string(&mut rest)?);
     }
     Some(strings)
 }
 
-/// One output tensor of a response. Its shape is not looked at: real servers
-/// send ranks 0, 1 and 3 where their configuration says 2.
-#[derive(Clone, Debug)]
+/// The first of the BYTES elements, empty where there is none; `None` where the
+/// bytes do not add up.
+fn first_string_of(raw: &Bytes) -> Option<Bytes> {
+    let mut rest = raw.clone();
+    if rest.is_empty() {
+        return Some(Bytes::new());
+    }
+    let first = split_string(&mut rest)?;
+    while !rest.is_empty() {
+        split_string(&mut rest)?;
+    }
+    Some(first)
+}
+
+fn split_string(rest: &mut Bytes) -> Option<Bytes> {
+    let length = u32::from_le_bytes(*rest.first_chunk()?);
+    let length = usize::try_from(length).ok()?;
+    let end = length.checked_add(4).filter(|&end| end <= rest.len())?;
+    Some(rest.split_to(end).slice(4..))
+}
+
+/// One output tensor of a response, with its bytes.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Output<'a> {
-    model: &'a str,
-    name: &'a str,
-    datatype: &'a str,
-    raw: &'a Bytes,
+    response: &'a Reply,
+    tensor: Tensor<'a>,
+    raw: Span,
 }
 
 /// The output with this name; they come in any order, and declared ones may be
@@ -148,98 +161,70 @@ pub(super) struct Output<'a> {
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`] when the output is listed without its bytes.
-pub(super) fn output<'a>(
-    response: &'a ModelInferResponse,
-    name: &str,
-) -> Result<Option<Output<'a>>, Error> {
-    let found = response
-        .outputs
-        .iter()
-        .position(|output| output.name == name);
-    let Some(at) = found else { return Ok(None) };
-    let tensor = &response.outputs[at];
-    let Some(raw) = response.raw_output_contents.get(at) else {
-        return Err(malformed(
-            &response.model_name,
-            &tensor.name,
-            "has no bytes",
-        ));
+pub(super) fn output<'a>(response: &'a Reply, name: &str) -> Result<Option<Output<'a>>, Error> {
+    let Some(tensor) = response.tensor(name.as_bytes()) else {
+        return Ok(None);
     };
-    Ok(Some(Output {
-        model: &response.model_name,
-        name: &tensor.name,
-        datatype: &tensor.datatype,
-        raw,
-    }))
+    match tensor.raw {
+        Some(raw) => Ok(Some(Output {
+            response,
+            tensor,
+            raw,
+        })),
+        None => Err(malformed(response, name, "has no bytes")),
+    }
 }
 
 /// The output with this name, which has to be there.
 ///
 /// # Errors
 /// [`ErrorKind::Malformed`] when it is not.
-pub(super) fn required<'a>(
-    response: &'a ModelInferResponse,
-    name: &str,
-) -> Result<Output<'a>, Error> {
-    output(response, name)?.ok_or_else(|| malformed(&response.model_name, name, "is missing"))
+pub(super) fn required<'a>(response: &'a Reply, name: &str) -> Result<Output<'a>, Error> {
+    output(response, name)?.ok_or_else(|| malformed(response, name, "is missing"))
 }
 
-impl Output<'_> {
+impl<'a> Output<'a> {
+    fn raw(&self) -> &'a [u8] {
+        self.response.part(self.raw)
+    }
+
     /// Its only (or first) element, a count.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`] when there is none, it is no whole number, is
     /// negative or beyond 32 bits.
     pub(super) fn count(&self) -> Result<u32, Error> {
-        let first = element_bytes(self.datatype).and_then(|size| self.raw.get(..size));
-        let number = match (self.datatype, first) {
-            ("UINT32", Some(raw)) => raw.try_into().ok().map(u32::from_le_bytes),
-            ("INT32", Some(raw)) => raw
-                .try_into()
-                .ok()
-                .and_then(|raw| u32::try_from(i32::from_le_bytes(raw)).ok()),
-            ("UINT64", Some(raw)) => raw
-                .try_into()
-                .ok()
-                .and_then(|raw| u32::try_from(u64::from_le_bytes(raw)).ok()),
-            ("INT64", Some(raw)) => raw
-                .try_into()
-                .ok()
-                .and_then(|raw| u32::try_from(i64::from_le_bytes(raw)).ok()),
+        let raw = self.raw();
+        let four = || raw.first_chunk::<4>().copied();
+        let eight = || raw.first_chunk::<8>().copied();
+        let number = match self.tensor.datatype {
+            b"UINT32" => four().map(u32::from_le_bytes),
+            b"INT32" => four().and_then(|raw| i32::from_le_bytes(raw).try_into().ok()),
+            b"UINT64" => eight().and_then(|raw| u64::from_le_bytes(raw).try_into().ok()),
+            b"INT64" => eight().and_then(|raw| i64::from_le_bytes(raw).try_into().ok()),
             _ => None,
         };
-        number.ok_or_else(|| {
-            let what = format!(
-                "is no count ({} bytes of {})",
-                self.raw.len(),
-                excerpt(self.datatype)
-            );
-            malformed(self.model, self.name, &what)
-        })
+        number.ok_or_else(|| self.malformed(&format!("is no count ({})", self.size())))
     }
 
-    /// Elements `from..to` of a tensor of 32-bit ids; the rest is not touched,
-    /// as LMDeploy sends the whole session buffer with every token.
+    /// Elements `from..to` of a tensor of 32-bit ids, little endian; the rest is
+    /// not touched, as LMDeploy sends the whole session buffer with every token.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`] when there are fewer than `to`.
-    pub(super) fn ids(&self, from: u32, to: u32) -> Result<Vec<u32>, Error> {
+    pub(super) fn ids(&self, from: u32, to: u32) -> Result<&'a [[u8; 4]], Error> {
         let part = || {
             let from = usize::try_from(from).ok()?.checked_mul(4)?;
             let to = usize::try_from(to).ok()?.checked_mul(4)?;
-            self.raw.get(from..to)
+            self.raw().get(from..to)
         };
-        let part = part().filter(|_| matches!(self.datatype, "UINT32" | "INT32"));
-        let part = part.ok_or_else(|| {
-            let what = format!(
-                "has no elements {from}..{to} ({} bytes of {})",
-                self.raw.len(),
-                excerpt(self.datatype)
-            );
-            malformed(self.model, self.name, &what)
-        })?;
-        let (ids, _) = part.as_chunks::<4>();
-        Ok(ids.iter().map(|&raw| u32::from_le_bytes(raw)).collect())
+        match part().filter(|_| matches!(self.tensor.datatype, b"UINT32" | b"INT32")) {
+            Some(part) => Ok(part.as_chunks::<4>().0),
+            None => {
+                let what = format!("has no elements {from}..{to} ({})", self.size());
+                Err(self.malformed(&what))
+            }
+        }
     }
 
     /// Its only (or first) string; a tensor without elements is an empty one.
@@ -247,23 +232,39 @@ impl Output<'_> {
     /// # Errors
     /// [`ErrorKind::Malformed`] when it holds no strings or they do not add up.
     pub(super) fn string(&self) -> Result<Bytes, Error> {
-        if self.datatype != "BYTES" {
-            let what = format!("is {}, not BYTES", excerpt(self.datatype));
-            return Err(malformed(self.model, self.name, &what));
+        if self.tensor.datatype != b"BYTES" {
+            let kind = String::from_utf8_lossy(self.tensor.datatype);
+            return Err(self.malformed(&format!("is {}, not BYTES", excerpt(&kind))));
         }
-        let strings = strings_of_bytes(self.raw).ok_or_else(|| {
-            let what = format!("has {} bytes that are no strings", self.raw.len());
-            malformed(self.model, self.name, &what)
-        })?;
-        Ok(strings.into_iter().next().unwrap_or_default())
+        let raw = self.response.share(self.raw);
+        first_string_of(&raw).ok_or_else(|| {
+            let what = format!("has {} bytes that are no strings", raw.len());
+            self.malformed(&what)
+        })
+    }
+
+    fn size(&self) -> String {
+        let kind = String::from_utf8_lossy(self.tensor.datatype);
+        format!("{} bytes of {}", self.raw().len(), excerpt(&kind))
+    }
+
+    #[cold]
+    fn malformed(&self, what: &str) -> Error {
+        malformed(
+            self.response,
+            &String::from_utf8_lossy(self.tensor.name),
+            what,
+        )
     }
 }
 
 /// An output that makes no sense.
-pub(super) fn malformed(model: &str, output: &str, what: &str) -> Error {
+#[cold]
+pub(super) fn malformed(response: &Reply, output: &str, what: &str) -> Error {
+    let model = String::from_utf8_lossy(response.model());
     Error::new(
         ErrorKind::Malformed,
-        format!("output `{output}` of `{}` {what}", excerpt(model)),
+        format!("output `{output}` of `{}` {what}", excerpt(&model)),
     )
 }
 

@@ -3,14 +3,24 @@
 use bytes::Bytes;
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 
+use prost::Message;
+
 use super::{
-    DataType, Inputs, datatype_word, output, required, strings_of_bytes, strings_to_bytes,
+    DataType, Inputs, Reply, datatype_word, output, required, strings_of_bytes, strings_to_bytes,
 };
 use crate::ErrorKind;
 use crate::triton::proto::ModelInferResponse;
 use crate::triton::proto::model_infer_response::InferOutputTensor;
 
-fn response(outputs: &[(&str, &str, &[i64], &[u8])]) -> ModelInferResponse {
+fn response(outputs: &[(&str, &str, &[i64], &[u8])]) -> Reply {
+    read(&message(outputs))
+}
+
+fn read(message: &ModelInferResponse) -> Reply {
+    Reply::of_call(message.encode_to_vec().into()).expect("a message")
+}
+
+fn message(outputs: &[(&str, &str, &[i64], &[u8])]) -> ModelInferResponse {
     ModelInferResponse {
         model_name: "m".to_owned(),
         outputs: outputs
@@ -123,8 +133,8 @@ fn only_the_asked_ids_are_read() {
     let raw = [1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0];
     let response = response(&[("output_ids", "UINT32", &[1, 1, 3], &raw)]);
     let ids = required(&response, "output_ids").expect("there");
-    assert_eq!(ids.ids(1, 3), Ok(vec![2, 3]));
-    assert_eq!(ids.ids(3, 3), Ok(Vec::new()));
+    assert_eq!(ids.ids(1, 3), Ok(&[[2, 0, 0, 0], [3, 0, 0, 0]][..]));
+    assert_eq!(ids.ids(3, 3), Ok(&[][..]));
     for (from, to) in [(0, 4), (3, 2), (4, 4), (0, u32::MAX)] {
         let error = ids.ids(from, to).expect_err("out of range");
         assert_eq!(error.kind, ErrorKind::Malformed);
@@ -143,9 +153,9 @@ fn broken_strings_are_malformed() {
     }
     let no_bytes = ModelInferResponse {
         raw_output_contents: Vec::new(),
-        ..response(&[("OUTPUT", "BYTES", &[1], &[])])
+        ..message(&[("OUTPUT", "BYTES", &[1], &[])])
     };
-    assert!(output(&no_bytes, "OUTPUT").is_err());
+    assert!(output(&read(&no_bytes), "OUTPUT").is_err());
 }
 
 proptest! {

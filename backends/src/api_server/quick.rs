@@ -1,0 +1,314 @@
+//! The usual event of a stream, read in one pass over its bytes: one choice
+//! with one piece of text in it, no reason to end, no usage. A third of all that
+//! a token costs the client was reading such events in a general way. Knows
+//! when it does not know: anything else is `None`, and read by
+//! [`super::wire::Chunk`], with which this agrees on what it takes.
+
+/// Bits of the fields that serde takes once only.
+mod seen {
+    pub(super) const CHOICES: u32 = 1;
+    pub(super) const USAGE: u32 = 1 << 1;
+    pub(super) const ERROR: u32 = 1 << 2;
+    pub(super) const OBJECT: u32 = 1 << 3;
+    pub(super) const INDEX: u32 = 1 << 4;
+    pub(super) const DELTA: u32 = 1 << 5;
+    pub(super) const TEXT: u32 = 1 << 6;
+    pub(super) const REASON: u32 = 1 << 7;
+    pub(super) const CONTENT: u32 = 1 << 8;
+    pub(super) const REASONING_CONTENT: u32 = 1 << 9;
+    pub(super) const REASONING: u32 = 1 << 10;
+    pub(super) const TOOL_CALLS: u32 = 1 << 11;
+}
+
+/// The text of a usual event, which may be empty.
+pub(super) fn text(data: &str) -> Option<&str> {
+    let mut cursor = Cursor {
+        data,
+        at: 0,
+        seen: 0,
+        text: "",
+    };
+    cursor.object(Cursor::top)?;
+    cursor.space();
+    let whole = cursor.at == data.len() && cursor.seen & seen::CHOICES != 0;
+    whole.then_some(cursor.text)
+}
+
+/// A place in an event, and what came before it.
+struct Cursor<'a> {
+    data: &'a str,
+    at: usize,
+    seen: u32,
+    text: &'a str,
+}
+
+/// Reads the value of a field.
+type Field<'a> = fn(&mut Cursor<'a>, &str) -> Option<()>;
+
+impl<'a> Cursor<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.data.as_bytes().get(self.at).copied()
+    }
+
+    fn space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    /// Takes `byte`, whatever white space is before it.
+    fn take(&mut self, byte: u8) -> Option<()> {
+        self.space();
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    fn word(&mut self, word: &str) -> Option<()> {
+        let rest = self.data.as_bytes().get(self.at..)?;
+        rest.starts_with(word.as_bytes())
+            .then(|| self.at += word.len())
+    }
+
+    /// Notes a field, which may come once.
+    fn once(&mut self, field: u32) -> Option<()> {
+        let first = self.seen & field == 0;
+        self.seen |= field;
+        first.then_some(())
+    }
+
+    /// A string without escapes.
+    fn string(&mut self) -> Option<&'a str> {
+        self.take(b'"')?;
+        let rest = self.data.as_bytes().get(self.at..)?;
+        let length = rest
+            .iter()
+            .position(|&byte| byte == b'"' || byte == b'\\' || byte < b' ')?;
+        if rest[length] != b'"' {
+            return None;
+        }
+        let string = self.data.get(self.at..self.at + length)?;
+        self.at += length + 1;
+        Some(string)
+    }
+
+    /// An object of which `field` reads every value.
+    fn object(&mut self, field: Field<'a>) -> Option<()> {
+        self.take(b'{')?;
+        if self.take(b'}').is_some() {
+            return Some(());
+        }
+        loop {
+            let name = self.string()?;
+            self.take(b':')?;
+            self.space();
+            field(self, name)?;
+            if self.take(b'}').is_some() {
+                return Some(());
+            }
+            self.take(b',')?;
+        }
+    }
+
+    fn top(&mut self, name: &str) -> Option<()> {
+        match name {
+            "choices" => {
+                self.once(seen::CHOICES)?;
+                self.take(b'[')?;
+                self.object(Self::choice)?;
+                self.take(b']')
+            }
+            "usage" => self.null_once(seen::USAGE),
+            "error" => self.null_once(seen::ERROR),
+            "object" => {
+                self.once(seen::OBJECT)?;
+                self.string().filter(|object| *object != "error").map(drop)
+            }
+            _ => self.scalar(),
+        }
+    }
+
+    fn choice(&mut self, name: &str) -> Option<()> {
+        match name {
+            "index" => {
+                self.once(seen::INDEX)?;
+                self.zero()
+            }
+            "delta" => {
+                self.once(seen::DELTA)?;
+                self.object(Self::delta)
+            }
+            "text" => self.piece(seen::TEXT),
+            "finish_reason" => self.null_once(seen::REASON),
+            "message" => None,
+            _ => self.scalar(),
+        }
+    }
+
+    fn delta(&mut self, name: &str) -> Option<()> {
+        match name {
+            "content" => self.piece(seen::CONTENT),
+            "reasoning_content" => self.piece(seen::REASONING_CONTENT),
+            "reasoning" => self.piece(seen::REASONING),
+            "tool_calls" => {
+                self.once(seen::TOOL_CALLS)?;
+                self.word("null").or_else(|| self.word("[]"))
+            }
+            _ => self.scalar(),
+        }
+    }
+
+    /// A piece of text; a second one that is not empty is unusual.
+    fn piece(&mut self, field: u32) -> Option<()> {
+        self.once(field)?;
+        if self.peek()? == b'n' {
+            return self.word("null");
+        }
+        let piece = self.string()?;
+        if !piece.is_empty() {
+            if !self.text.is_empty() {
+                return None;
+            }
+            self.text = piece;
+        }
+        Some(())
+    }
+
+    fn null_once(&mut self, field: u32) -> Option<()> {
+        self.once(field)?;
+        self.word("null")
+    }
+
+    fn zero(&mut self) -> Option<()> {
+        self.word("0")?;
+        self.ends_number()
+    }
+
+    /// Whether a whole number ends here; what goes on is unusual.
+    fn ends_number(&self) -> Option<()> {
+        matches!(self.peek(), Some(b',' | b'}' | b' ')).then_some(())
+    }
+
+    /// A value that does not matter: a string, a natural number or a constant.
+    fn scalar(&mut self) -> Option<()> {
+        match self.peek()? {
+            b'"' => self.string().map(drop),
+            b'n' => self.word("null"),
+            b't' => self.word("true"),
+            b'f' => self.word("false"),
+            b'0' => self.zero(),
+            b'1'..=b'9' => {
+                while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+                    self.at += 1;
+                }
+                self.ends_number()
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
+
+    use super::super::wire::Chunk;
+    use super::text;
+
+    #[test]
+    fn usual_events_are_read() {
+        for (event, wanted) in [
+            // LMDeploy 0.18.0, 0.10.2, 0.5.3 and vLLM
+            (
+                r#"{"id": "-1", "object": "text_completion", "created": 1795487113, "model": "stub", "choices": [{"index": 0, "text": " the"}], "usage": null}"#,
+                " the",
+            ),
+            (
+                r#"{"id":"1","object":"chat.completion.chunk","created":17,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"é流","reasoning_content":null,"gen_tokens":null,"tool_calls":[]},"logprobs":null,"finish_reason":null}],"usage":null}"#,
+                "é流",
+            ),
+            (r#"{"choices":[{"index":0,"delta":{"content":""}}]}"#, ""),
+            (
+                r#"{"id":"c","choices":[{"index":0,"delta":{"reasoning":"hm","content":""},"token_ids":null}]}"#,
+                "hm",
+            ),
+        ] {
+            assert_eq!(text(event), Some(wanted), "{event}");
+        }
+    }
+
+    #[test]
+    fn unusual_events_are_left_alone() {
+        for event in [
+            "",
+            "[DONE]",
+            r#"{"choices":[]}"#,
+            r#"{"choices":null}"#,
+            r#"{"choices":[{"text":"a"},{"text":"b"}]}"#,
+            r#"{"choices":[{"text":"a"}]} x"#,
+            r#"{"choices":[{"text":"a"}],"error":{"message":"m"}}"#,
+            r#"{"choices":[{"text":"a"}],"object":"error"}"#,
+            r#"{"choices":[{"text":"a"}],"usage":{"completion_tokens":1}}"#,
+            r#"{"choices":[{"text":"a"}],"choices":[{"text":"b"}]}"#,
+            r#"{"choices":[{"index":1,"text":"a"}]}"#,
+            r#"{"choices":[{"index":01,"text":"a"}]}"#,
+            r#"{"choices":[{"text":"a","text":"a"}]}"#,
+            r#"{"choices":[{"text":"a\n"}]}"#,
+            r#"{"choices":[{"text":"a","finish_reason":"stop"}]}"#,
+            r#"{"choices":[{"message":{"content":"a"}}]}"#,
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}"#,
+            r#"{"choices":[{"delta":{"content":"a","reasoning_content":"b"}}]}"#,
+            r#"{"choices":[{"text":"a","x":007}]}"#,
+            r#"{"choices":[{"text":"a","x":1.5e}]}"#,
+            r#"{"choices":[{"text":"a",}]}"#,
+        ] {
+            assert_eq!(text(event), None, "{event}");
+        }
+    }
+
+    /// Objects with these fields, in any order and as often as it comes.
+    fn object(fields: &[(String, String)], space: &str) -> String {
+        let fields: Vec<String> = fields
+            .iter()
+            .map(|(name, value)| format!("{space}\"{name}\"{space}:{space}{value}{space}"))
+            .collect();
+        format!("{{{}}}", fields.join(","))
+    }
+
+    const VALUE: &str =
+        "null|true|0|1|00|-1|1.5|7|\\[\\]|\\{\\}|\"\"|\"a\"|\"error\"|\"\\\\n\"|\"\u{e9}\"";
+
+    proptest! {
+        #[test]
+        fn what_it_takes_is_what_serde_reads(
+            delta in prop::collection::vec(("content|reasoning|reasoning_content|tool_calls|role|x", VALUE), 0..4),
+            choice in prop::collection::vec(("index|text|finish_reason|message|logprobs", VALUE), 0..4),
+            top in prop::collection::vec(("id|object|created|usage|error|choices", VALUE), 0..4),
+            with_delta in "[01]",
+            space in "|| |\n",
+            cut in prop::option::weighted(0.1, 0_usize..200),
+        ) {
+            let mut choice = choice;
+            if with_delta == "1" {
+                choice.push(("delta".to_owned(), object(&delta, &space)));
+            }
+            let mut top = top;
+            top.push(("choices".to_owned(), format!("[{}]", object(&choice, &space))));
+            let mut event = object(&top, &space);
+            if let Some(cut) = cut {
+                let cut = (0..=cut.min(event.len())).rev().find(|&cut| event.is_char_boundary(cut));
+                event.truncate(cut.unwrap_or(0));
+            }
+            if let Some(text) = text(&event) {
+                let chunk: Chunk<'_> = serde_json::from_str(&event).expect("an event");
+                prop_assert_eq!(chunk.usage, None);
+                prop_assert!(chunk.error.is_none());
+                prop_assert!(chunk.object.is_none_or(|object| object.0 != "error"));
+                let choices = chunk.choices.expect("choices");
+                prop_assert_eq!(choices.len(), 1);
+                prop_assert_eq!(choices[0].index, 0);
+                prop_assert!(choices[0].finish_reason.is_none() && !choices[0].calls_tool());
+                prop_assert_eq!(choices[0].pieces().collect::<String>(), text);
+                prop_assert!(choices[0].pieces().count() <= 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! gRPC on a channel of tonic's, as far as an inference needs it: one message
+//! out, messages in, and how the call ended. Knows the framing and no message
+//! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
+//!
+//! tonic's own client copies each piece that HTTP/2 brings into a buffer of the
+//! call and hands it to prost. Here a message stays where HTTP/2 read it, as long
+//! as it came in one piece; what it says is read there (see `reply`).
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use hyper::body::{Body as _, Frame, SizeHint};
+use prost::Message;
+use tonic::body::Body;
+use tonic::codegen::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
+use tonic::codegen::{Service, http};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use super::wire::MESSAGE_LIMIT_BYTES;
+
+/// One byte that says whether the message is compressed, four for its length.
+const PREFIX_BYTES: usize = 5;
+
+/// The most memory that is set aside for a message of which only the length
+/// has come.
+const TRUSTED_BYTES: usize = 1 << 20;
+
+/// A message as it goes out, with its prefix.
+///
+/// # Errors
+/// When it is too long for one: 4 GiB.
+pub(super) fn framed(message: &impl Message) -> Result<Bytes, Status> {
+    let len = message.encoded_len();
+    let Ok(prefix) = u32::try_from(len) else {
+        return Err(Status::resource_exhausted(format!(
+            "a message of {len} bytes is too long for gRPC"
+        )));
+    };
+    let mut bytes = BytesMut::with_capacity(PREFIX_BYTES + len);
+    bytes.put_u8(0);
+    bytes.put_u32(prefix);
+    message
+        .encode(&mut bytes)
+        .map_err(|error| Status::internal(error.to_string()))?;
+    Ok(bytes.freeze())
+}
+
+/// The headers of every call.
+pub(super) fn headers() -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(http::header::TE, HeaderValue::from_static("trailers"));
+    let grpc = HeaderValue::from_static("application/grpc");
+    headers.insert(http::header::CONTENT_TYPE, grpc);
+    headers
+}
+
+/// Calls the method at `path` with one [`framed`] message, and waits for the
+/// answer's headers. The call is half closed behind the message.
+///
+/// # Errors
+/// When no answer comes, or one that is a refusal.
+pub(super) async fn call(
+    channel: &mut Channel,
+    path: &'static str,
+    headers: HeaderMap,
+    message: Bytes,
+) -> Result<Messages, Status> {
+    let mut request = Request::new(Body::new(Once(message)));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = Uri::from_static(path);
+    *request.version_mut() = Version::HTTP_2;
+    *request.headers_mut() = headers;
+    let failed = |error: tonic::transport::Error| Status::from_error(error.into());
+    poll_fn(|cx| channel.poll_ready(cx)).await.map_err(failed)?;
+    let response = channel.call(request).await.map_err(failed)?;
+    // A refusal needs no body: its status is among the headers.
+    match Status::from_header_map(response.headers()) {
+        Some(status) if status.code() != Code::Ok => Err(status),
+        status => {
+            let http = response.status();
+            Ok(Messages {
+                body: response.into_body(),
+                http,
+                has_status: status.is_some(),
+                piece: Bytes::new(),
+                partial: BytesMut::new(),
+                over: false,
+            })
+        }
+    }
+}
+
+/// The messages of one call. Dropping it cancels the call.
+#[derive(Debug)]
+pub(super) struct Messages {
+    body: Body,
+    http: StatusCode,
+    /// The status came with the headers: there are no trailers.
+    has_status: bool,
+    /// What is left of the last piece, when `partial` is empty.
+    piece: Bytes,
+    /// The begin of a message that comes in several pieces.
+    partial: BytesMut,
+    over: bool,
+}
+
+impl Messages {
+    /// The next message, without its prefix; `None` at a good end. May be
+    /// cancelled without losing a message.
+    ///
+    /// # Errors
+    /// The status that the server ended the call with, a broken connection, or
+    /// a message that is none. Nothing follows.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Status> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// As [`Self::next`].
+    pub(super) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, Status>> {
+        while !self.over {
+            match self.whole() {
+                Ok(None) => {}
+                Ok(message) => return Poll::Ready(Ok(message)),
+                Err(status) => {
+                    self.over = true;
+                    return Poll::Ready(Err(status));
+                }
+            }
+            let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
+            let end = match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(piece))) => {
+                    self.take(piece);
+                    continue;
+                }
+                Some(Ok(Err(frame))) => self.end(frame.trailers_ref()),
+                Some(Err(status)) => Err(status),
+                None => self.end(None),
+            };
+            self.over = true;
+            return Poll::Ready(end.map(|()| None));
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    fn take(&mut self, piece: Bytes) {
+        if self.partial.is_empty() && self.piece.is_empty() {
+            self.piece = piece;
+            return;
+        }
+        self.partial.extend_from_slice(&self.piece);
+        self.piece = Bytes::new();
+        self.partial.extend_from_slice(&piece);
+    }
+
+    /// The next message, if all of it is there.
+    fn whole(&mut self) -> Result<Option<Bytes>, Status> {
+        let there: &[u8] = if self.partial.is_empty() {
+            &self.piece
+        } else {
+            &self.partial
+        };
+        let Some((prefix, rest)) = there.split_first_chunk::<PREFIX_BYTES>() else {
+            return Ok(None);
+        };
+        let [flag, length @ ..] = *prefix;
+        let len = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        if flag != 0 || len > MESSAGE_LIMIT_BYTES {
+            return Err(self.unreadable(flag, len));
+        }
+        let have = rest.len();
+        if self.partial.is_empty() {
+            if have >= len {
+                let mut message = self.piece.split_to(PREFIX_BYTES + len);
+                return Ok(Some(message.split_off(PREFIX_BYTES)));
+            }
+            self.partial.reserve(PREFIX_BYTES + len.min(TRUSTED_BYTES));
+            self.partial.extend_from_slice(&self.piece);
+            self.piece = Bytes::new();
+        } else if have >= len {
+            let mut message = self.partial.split_to(PREFIX_BYTES + len).freeze();
+            return Ok(Some(message.split_off(PREFIX_BYTES)));
+        }
+        Ok(None)
+    }
+
+    /// Why a prefix is refused, in tonic's words.
+    #[cold]
+    fn unreadable(&self, flag: u8, len: usize) -> Status {
+        match flag {
+            0 => Status::out_of_range(format!(
+                "Error, decoded message length too large: found {len} bytes, the limit is: \
+                 {MESSAGE_LIMIT_BYTES} bytes"
+            )),
+            1 => Status::internal(
+                "protocol error: received message with compressed-flag but no grpc-encoding was \
+                 specified",
+            ),
+            _ => Status::internal(format!(
+                "protocol error: received message with invalid compression flag: {flag} (valid \
+                 flags are 0 and 1) while receiving response with status: {}",
+                self.http
+            )),
+        }
+    }
+
+    /// What the end of the answer means.
+    fn end(&self, trailers: Option<&HeaderMap>) -> Result<(), Status> {
+        if trailers.is_none() && !(self.partial.is_empty() && self.piece.is_empty()) {
+            return Err(Status::internal("Unexpected EOF decoding stream."));
+        }
+        match trailers.and_then(Status::from_header_map) {
+            Some(status) if status.code() == Code::Ok => Ok(()),
+            Some(status) => Err(status),
+            None if self.has_status => Ok(()),
+            None => Err(without_status(self.http)),
+        }
+    }
+}
+
+/// An answer that ends without a status, by gRPC's table for it
+/// (<https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md>).
+fn without_status(http: StatusCode) -> Status {
+    let code = match http {
+        StatusCode::OK => {
+            return Status::unknown(
+                "protocol error: missing grpc-status trailer, stream was terminated without a \
+                 final status",
+            );
+        }
+        StatusCode::BAD_REQUEST => Code::Internal,
+        StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+        StatusCode::FORBIDDEN => Code::PermissionDenied,
+        StatusCode::NOT_FOUND => Code::Unimplemented,
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Code::Unavailable,
+        _ => Code::Unknown,
+    };
+    let words = format!(
+        "grpc-status header missing, mapped from HTTP status code {}",
+        http.as_u16()
+    );
+    Status::new(code, words)
+}
+
+/// A body of one piece.
+#[derive(Debug)]
+struct Once(Bytes);
+
+impl hyper::body::Body for Once {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let piece = std::mem::take(&mut self.0);
+        Poll::Ready((!piece.is_empty()).then_some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(u64::try_from(self.0.len()).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests;
