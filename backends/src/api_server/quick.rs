@@ -23,49 +23,44 @@ mod seen {
 /// The text of a usual event, which may be empty.
 pub(super) fn text(data: &str) -> Option<&str> {
     let mut cursor = Cursor {
-        data,
-        at: 0,
+        rest: data.as_bytes(),
         seen: 0,
-        text: "",
+        text: b"",
     };
     cursor.object(Cursor::top)?;
     cursor.space();
-    let whole = cursor.at == data.len() && cursor.seen & seen::CHOICES != 0;
-    whole.then_some(cursor.text)
+    let whole = cursor.rest.is_empty() && cursor.seen & seen::CHOICES != 0;
+    // it lies between two quotes, so it starts and ends with whole characters
+    str::from_utf8(cursor.text).ok().filter(|_| whole)
 }
 
 /// A place in an event, and what came before it.
 struct Cursor<'a> {
-    data: &'a str,
-    at: usize,
+    rest: &'a [u8],
     seen: u32,
-    text: &'a str,
+    text: &'a [u8],
 }
 
-/// Reads the value of a field.
-type Field<'a> = fn(&mut Cursor<'a>, &str) -> Option<()>;
-
 impl<'a> Cursor<'a> {
-    fn peek(&self) -> Option<u8> {
-        self.data.as_bytes().get(self.at).copied()
-    }
-
+    #[inline]
     fn space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.at += 1;
+        while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = self.rest {
+            self.rest = rest;
         }
     }
 
     /// Takes `byte`, whatever white space is before it.
+    #[inline]
     fn take(&mut self, byte: u8) -> Option<()> {
         self.space();
-        (self.peek()? == byte).then(|| self.at += 1)
+        let (first, rest) = self.rest.split_first()?;
+        (*first == byte).then(|| self.rest = rest)
     }
 
-    fn word(&mut self, word: &str) -> Option<()> {
-        let rest = self.data.as_bytes().get(self.at..)?;
-        rest.starts_with(word.as_bytes())
-            .then(|| self.at += word.len())
+    #[inline]
+    fn word(&mut self, word: &[u8]) -> Option<()> {
+        self.rest = self.rest.strip_prefix(word)?;
+        Some(())
     }
 
     /// Notes a field, which may come once.
@@ -76,22 +71,18 @@ impl<'a> Cursor<'a> {
     }
 
     /// A string without escapes.
-    fn string(&mut self) -> Option<&'a str> {
+    #[inline]
+    fn string(&mut self) -> Option<&'a [u8]> {
         self.take(b'"')?;
-        let rest = self.data.as_bytes().get(self.at..)?;
-        let length = rest
-            .iter()
-            .position(|&byte| byte == b'"' || byte == b'\\' || byte < b' ')?;
-        if rest[length] != b'"' {
-            return None;
-        }
-        let string = self.data.get(self.at..self.at + length)?;
-        self.at += length + 1;
+        let length = plain(self.rest);
+        let (string, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest.strip_prefix(b"\"")?;
         Some(string)
     }
 
     /// An object of which `field` reads every value.
-    fn object(&mut self, field: Field<'a>) -> Option<()> {
+    #[inline]
+    fn object(&mut self, field: impl Fn(&mut Self, &[u8]) -> Option<()>) -> Option<()> {
         self.take(b'{')?;
         if self.take(b'}').is_some() {
             return Some(());
@@ -101,56 +92,55 @@ impl<'a> Cursor<'a> {
             self.take(b':')?;
             self.space();
             field(self, name)?;
-            if self.take(b'}').is_some() {
-                return Some(());
+            if self.take(b',').is_none() {
+                return self.take(b'}');
             }
-            self.take(b',')?;
         }
     }
 
-    fn top(&mut self, name: &str) -> Option<()> {
+    fn top(&mut self, name: &[u8]) -> Option<()> {
         match name {
-            "choices" => {
+            b"choices" => {
                 self.once(seen::CHOICES)?;
                 self.take(b'[')?;
                 self.object(Self::choice)?;
                 self.take(b']')
             }
-            "usage" => self.null_once(seen::USAGE),
-            "error" => self.null_once(seen::ERROR),
-            "object" => {
+            b"usage" => self.null_once(seen::USAGE),
+            b"error" => self.null_once(seen::ERROR),
+            b"object" => {
                 self.once(seen::OBJECT)?;
-                self.string().filter(|object| *object != "error").map(drop)
+                self.string().filter(|object| *object != b"error").map(drop)
             }
             _ => self.scalar(),
         }
     }
 
-    fn choice(&mut self, name: &str) -> Option<()> {
+    fn choice(&mut self, name: &[u8]) -> Option<()> {
         match name {
-            "index" => {
+            b"index" => {
                 self.once(seen::INDEX)?;
                 self.zero()
             }
-            "delta" => {
+            b"delta" => {
                 self.once(seen::DELTA)?;
                 self.object(Self::delta)
             }
-            "text" => self.piece(seen::TEXT),
-            "finish_reason" => self.null_once(seen::REASON),
-            "message" => None,
+            b"text" => self.piece(seen::TEXT),
+            b"finish_reason" => self.null_once(seen::REASON),
+            b"message" => None,
             _ => self.scalar(),
         }
     }
 
-    fn delta(&mut self, name: &str) -> Option<()> {
+    fn delta(&mut self, name: &[u8]) -> Option<()> {
         match name {
-            "content" => self.piece(seen::CONTENT),
-            "reasoning_content" => self.piece(seen::REASONING_CONTENT),
-            "reasoning" => self.piece(seen::REASONING),
-            "tool_calls" => {
+            b"content" => self.piece(seen::CONTENT),
+            b"reasoning_content" => self.piece(seen::REASONING_CONTENT),
+            b"reasoning" => self.piece(seen::REASONING),
+            b"tool_calls" => {
                 self.once(seen::TOOL_CALLS)?;
-                self.word("null").or_else(|| self.word("[]"))
+                self.word(b"null").or_else(|| self.word(b"[]"))
             }
             _ => self.scalar(),
         }
@@ -159,8 +149,8 @@ impl<'a> Cursor<'a> {
     /// A piece of text; a second one that is not empty is unusual.
     fn piece(&mut self, field: u32) -> Option<()> {
         self.once(field)?;
-        if self.peek()? == b'n' {
-            return self.word("null");
+        if self.rest.first()? == &b'n' {
+            return self.word(b"null");
         }
         let piece = self.string()?;
         if !piece.is_empty() {
@@ -174,30 +164,30 @@ impl<'a> Cursor<'a> {
 
     fn null_once(&mut self, field: u32) -> Option<()> {
         self.once(field)?;
-        self.word("null")
+        self.word(b"null")
     }
 
     fn zero(&mut self) -> Option<()> {
-        self.word("0")?;
+        self.word(b"0")?;
         self.ends_number()
     }
 
     /// Whether a whole number ends here; what goes on is unusual.
     fn ends_number(&self) -> Option<()> {
-        matches!(self.peek(), Some(b',' | b'}' | b' ')).then_some(())
+        matches!(self.rest, [b',' | b'}' | b' ', ..]).then_some(())
     }
 
     /// A value that does not matter: a string, a natural number or a constant.
     fn scalar(&mut self) -> Option<()> {
-        match self.peek()? {
+        match self.rest.first()? {
             b'"' => self.string().map(drop),
-            b'n' => self.word("null"),
-            b't' => self.word("true"),
-            b'f' => self.word("false"),
+            b'n' => self.word(b"null"),
+            b't' => self.word(b"true"),
+            b'f' => self.word(b"false"),
             b'0' => self.zero(),
             b'1'..=b'9' => {
-                while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-                    self.at += 1;
+                while let [b'0'..=b'9', rest @ ..] = self.rest {
+                    self.rest = rest;
                 }
                 self.ends_number()
             }
@@ -206,12 +196,41 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// How many bytes come before one that a string cannot hold as it is: a quote,
+/// a backslash or a control character.
+///
+/// Eight bytes at once, by the test for a byte below a number in a word (S. E.
+/// Anderson, "Bit Twiddling Hacks", "Determine if a word has a byte less than
+/// n"): it may err above the first such byte, never below it.
+#[inline]
+fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const TOPS: u64 = ONES << 7;
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & TOPS;
+    let mut length = 0;
+    while let Some(eight) = bytes[length..].first_chunk() {
+        let word = u64::from_le_bytes(*eight);
+        let quotes = below(word ^ (ONES * u64::from(b'"')), 1);
+        let slashes = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let found = quotes | slashes | below(word, u64::from(b' '));
+        if found != 0 {
+            return length + (found.trailing_zeros() / 8) as usize;
+        }
+        length += 8;
+    }
+    let rest = &bytes[length..];
+    let end = rest
+        .iter()
+        .position(|byte| matches!(byte, b'"' | b'\\' | 0..b' '));
+    length + end.unwrap_or(rest.len())
+}
+
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
+    use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 
     use super::super::wire::Chunk;
-    use super::text;
+    use super::{plain, text};
 
     #[test]
     fn usual_events_are_read() {
@@ -277,6 +296,15 @@ mod tests {
         "null|true|0|1|00|-1|1.5|7|\\[\\]|\\{\\}|\"\"|\"a\"|\"error\"|\"\\\\n\"|\"\u{e9}\"";
 
     proptest! {
+        #[test]
+        fn a_string_ends_where_it_ends(bytes in prop::collection::vec(any::<u8>(), 0..40), text in "[!-~\u{e9}\u{1f600}]{0,30}[\0-~]?.{0,9}") {
+            for bytes in [&bytes[..], text.as_bytes()] {
+                let ends = |&byte: &u8| byte < b' ' || byte == b'"' || byte == b'\\';
+                let end = bytes.iter().position(ends).unwrap_or(bytes.len());
+                prop_assert_eq!(plain(bytes), end);
+            }
+        }
+
         #[test]
         fn what_it_takes_is_what_serde_reads(
             delta in prop::collection::vec(("content|reasoning|reasoning_content|tool_calls|role|x", VALUE), 0..4),
