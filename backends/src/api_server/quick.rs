@@ -1,8 +1,13 @@
-//! The usual event of a stream, read in one pass over its bytes: one choice
-//! with one piece of text in it, no reason to end, no usage. A third of all that
-//! a token costs the client was reading such events in a general way. Knows
-//! when it does not know: anything else is `None`, and read by
+//! The usual event of a stream, read without the general reader of JSON: one
+//! choice with one piece of text in it, no reason to end, no usage. Knows when
+//! it does not know: anything else is `None`, and read by
 //! [`super::wire::Chunk`], with which this agrees on what it takes.
+//!
+//! The events of one stream mostly differ in nothing but their text, so an event
+//! is first compared with the one before it; only one that differs elsewhere is
+//! read field by field.
+
+use std::str;
 
 /// Bits of the fields that serde takes once only.
 mod seen {
@@ -20,18 +25,58 @@ mod seen {
     pub(super) const TOOL_CALLS: u32 = 1 << 11;
 }
 
-/// The text of a usual event, which may be empty.
-pub(super) fn text(data: &str) -> Option<&str> {
+/// What the events of one stream have in common.
+#[derive(Debug, Default)]
+pub(super) struct Usual {
+    /// All before the text of the last event that was read field by field.
+    start: Vec<u8>,
+    /// All behind it.
+    end: Vec<u8>,
+}
+
+impl Usual {
+    /// The text of a usual event, which may be empty.
+    pub(super) fn text<'a>(&mut self, data: &'a [u8]) -> Option<&'a str> {
+        if let Some(text) = self.alike(data) {
+            return Some(text);
+        }
+        let (at, text) = text(str::from_utf8(data).ok()?)?;
+        if !text.is_empty() {
+            self.start.clear();
+            self.start.extend_from_slice(&data[..at]);
+            self.end.clear();
+            self.end.extend_from_slice(&data[at + text.len()..]);
+        }
+        Some(text)
+    }
+
+    /// The same if the event differs from the last one in its text alone. What
+    /// stands there now is a string as well if nothing in it ends or breaks one.
+    #[inline]
+    fn alike<'a>(&self, data: &'a [u8]) -> Option<&'a str> {
+        let text = data.strip_prefix(&*self.start)?.strip_suffix(&*self.end)?;
+        if self.end.is_empty() || plain(text) < text.len() {
+            return None;
+        }
+        str::from_utf8(text).ok()
+    }
+}
+
+/// The text of a usual event, which may be empty, and where it is.
+fn text(data: &str) -> Option<(usize, &str)> {
     let mut cursor = Cursor {
         rest: data.as_bytes(),
         seen: 0,
         text: b"",
+        behind_text: 0,
     };
     cursor.object(Cursor::top)?;
     cursor.space();
     let whole = cursor.rest.is_empty() && cursor.seen & seen::CHOICES != 0;
-    // it lies between two quotes, so it starts and ends with whole characters
-    str::from_utf8(cursor.text).ok().filter(|_| whole)
+    let text = str::from_utf8(cursor.text).ok().filter(|_| whole)?;
+    // a quote is between the text and what is behind it
+    let end = data.len().checked_sub(cursor.behind_text + 1)?;
+    Some((end.checked_sub(text.len())?, text))
 }
 
 /// A place in an event, and what came before it.
@@ -39,6 +84,8 @@ struct Cursor<'a> {
     rest: &'a [u8],
     seen: u32,
     text: &'a [u8],
+    /// How many bytes follow the text and its quote.
+    behind_text: usize,
 }
 
 impl<'a> Cursor<'a> {
@@ -158,6 +205,7 @@ impl<'a> Cursor<'a> {
                 return None;
             }
             self.text = piece;
+            self.behind_text = self.rest.len();
         }
         Some(())
     }
@@ -230,7 +278,35 @@ mod tests {
     use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 
     use super::super::wire::Chunk;
-    use super::{plain, text};
+    use super::{Usual, plain};
+
+    fn text(data: &str) -> Option<&str> {
+        Usual::default().text(data.as_bytes())
+    }
+
+    #[test]
+    fn an_event_is_compared_with_the_last() {
+        let mut usual = Usual::default();
+        let event =
+            |text: &str| format!(r#"{{"id":7,"choices":[{{"text":"{text}"}}],"usage":null}}"#);
+        for (event, wanted) in [
+            (event(""), Some("")),
+            (event("a"), Some("a")),
+            (event("\u{e9}"), Some("\u{e9}")),
+            (event(""), Some("")),
+            (event("\\n"), None),
+            (event(r#"","finish_reason":"stop"#), None),
+            (event(r#"","logprobs":"x"#), Some("")),
+            (event("b").replace('7', "8"), Some("b")),
+            (event("c").replace("]", "],\"error\":{}"), None),
+            (event("d"), Some("d")),
+        ] {
+            assert_eq!(usual.text(event.as_bytes()), wanted, "{event}");
+        }
+        let (start, end) = (usual.start, usual.end);
+        let broken = [&start[..], b"\xff", &end].concat();
+        assert_eq!(Usual { start, end }.text(&broken), None, "no UTF-8");
+    }
 
     #[test]
     fn usual_events_are_read() {
@@ -313,6 +389,7 @@ mod tests {
             with_delta in "[01]",
             space in "|| |\n",
             cut in prop::option::weighted(0.1, 0_usize..200),
+            others in prop::collection::vec(VALUE, 0..4),
         ) {
             let mut choice = choice;
             if with_delta == "1" {
@@ -324,6 +401,13 @@ mod tests {
             if let Some(cut) = cut {
                 let cut = (0..=cut.min(event.len())).rev().find(|&cut| event.is_char_boundary(cut));
                 event.truncate(cut.unwrap_or(0));
+            }
+            // having read the one, it reads another as if it had not
+            let mut usual = Usual::default();
+            usual.text(event.as_bytes());
+            for other in &others {
+                let other = event.replacen("\"a\"", other, 1);
+                prop_assert_eq!(usual.text(other.as_bytes()), text(&other));
             }
             if let Some(text) = text(&event) {
                 let chunk: Chunk<'_> = serde_json::from_str(&event).expect("an event");
