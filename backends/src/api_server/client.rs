@@ -89,14 +89,21 @@ impl ApiServer {
         })
     }
 
-    /// The request as it goes out.
-    fn message(
+    /// The request as it goes out in this session: as it was prepared, unless
+    /// the slot has lost a request since, and its session with it.
+    fn ready(
         &self,
         request: &Request,
         known: &Known,
-        session_id: Option<u32>,
+        session: Option<&Session<'_>>,
     ) -> Result<Bytes, Error> {
-        let body = wire::body(request, &known.model, session_id).map_err(|error| {
+        let id = session.map(Session::id);
+        if let Some(message) = &request.wire
+            && wire::is_for(message, id)
+        {
+            return Ok(message.clone());
+        }
+        let body = wire::body(request, &known.model, id).map_err(|error| {
             let words = format!("the request cannot be written as JSON: {error}");
             Error::new(ErrorKind::Rejected, words)
         })?;
@@ -221,14 +228,15 @@ impl Backend for ApiServer {
         Ok(Some(self.encoded(request).await?.input_ids))
     }
 
-    /// The whole of the HTTP request, and a connection that is open for it.
+    /// The whole of the HTTP request, and a connection that is open for it. A
+    /// request that is prepared again, after a pause, keeps its message.
     async fn prepare(&self, request: &mut Request) -> Result<(), Error> {
         let known = self.known().await?;
         let session = self.session(known, request.slot);
-        let id = session.as_ref().map(Session::id);
+        let message = self.ready(request, known, session.as_ref());
         // not sent, so not lost
         session.into_iter().for_each(Session::end);
-        request.wire = Some(self.message(request, known, id)?);
+        request.wire = Some(message?);
         // What keeps it from opening is for the request itself to find and tell.
         let _ = self.transport.ready(request.slot).await;
         Ok(())
@@ -237,13 +245,7 @@ impl Backend for ApiServer {
     async fn generate(&self, request: &Request, sink: &mut Sink) -> Result<Finish, Error> {
         let known = self.known().await?;
         let session = self.session(known, request.slot);
-        let id = session.as_ref().map(Session::id);
-        // The slot may have lost a request since, and with it its session.
-        let prepared = request.wire.clone().filter(|wire| wire::is_for(wire, id));
-        let message = match prepared {
-            Some(message) => message,
-            None => self.message(request, known, id)?,
-        };
+        let message = self.ready(request, known, session.as_ref())?;
         let connection = self.transport.connection(request.slot, sink).await?;
         let stream = request.stream;
         let finish = self.answered(connection, &message, stream, sink).await?;

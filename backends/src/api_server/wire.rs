@@ -203,7 +203,7 @@ pub(super) struct Encoded {
 
 #[cfg(test)]
 mod tests {
-    use super::{Chunk, body};
+    use super::{Chunk, body, is_for};
     use crate::{PromptMode, Request, Sampling};
 
     fn request(stream: bool, prompt_mode: PromptMode) -> Request {
@@ -242,6 +242,15 @@ mod tests {
             text(false, PromptMode::Chat, Some(3)),
             r#"{"model":"m","messages":[{"role":"user","content":"say \"hé\""}],"max_tokens":5,"max_completion_tokens":5,"ignore_eos":true,"temperature":0.7,"top_p":1.0,"top_k":1,"stream":false,"session_id":3}"#
         );
+    }
+
+    #[test]
+    fn a_message_is_for_one_session() {
+        let with = |session| text(true, PromptMode::Raw, session).into_bytes();
+        assert!(is_for(&with(Some(13)), Some(13)));
+        assert!(!is_for(&with(Some(13)), Some(3)));
+        assert!(!is_for(&with(None), Some(3)));
+        assert!(is_for(&with(None), None));
     }
 
     #[test]
