@@ -30,6 +30,9 @@ pub struct Limits {
     pub between_tokens: Duration,
 }
 
+/// How long before its turn in a ramp a slot looks after its request again.
+const AFRESH_NS: u64 = 20_000_000;
+
 /// What all slots of a run share.
 pub(super) struct Shared {
     pub(super) jobs: Vec<Job>,
@@ -75,7 +78,12 @@ pub(super) async fn work(
     let mut next = shared.load(&slot, first).await;
     drop(ready);
     let mut free_ns = shared.free_ns(gate.passed().await, slot.number);
-    until(shared.clock, free_ns).await;
+    if !shared.ramp.is_zero() {
+        // A connection may have been given up while its slot waited its turn.
+        until(shared.clock, free_ns.saturating_sub(AFRESH_NS)).await;
+        next = shared.load(&slot, first).await;
+        until(shared.clock, free_ns).await;
+    }
     while let Some(loaded) = next.take_if(|_| !shared.stop.is_wished()) {
         let Loaded {
             number,
