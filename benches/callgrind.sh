@@ -6,15 +6,16 @@
 #
 #   benches/callgrind.sh [CASE...]     default: one case of each way
 #
-# Environment: TOKENS (tokens of the longer run's answers, 400; the shorter
-# run's are half), STREAMS (8), GAP_US (10000), FUNCTIONS (5).
+# Environment: TOKENS (tokens of the longer run's answers, 200; the shorter
+# run's are half), STREAMS (8), GAP_US (10000), FUNCTIONS (5), PROGRAM (the benchmark, if it is
+# built already).
 #
 # Few streams, because the client runs some 50 times slower: each token is to
 # find it waiting, as on a machine that keeps up.
 set -eu
 
 cases=${*:-http-paced grpc-paced grpc-paced-8k tis-paced ensemble-paced}
-tokens=${TOKENS:-400}
+tokens=${TOKENS:-200}
 streams=${STREAMS:-8}
 half=$((tokens / 2))
 functions=${FUNCTIONS:-5}
@@ -24,8 +25,8 @@ command -v valgrind >/dev/null || {
     echo "valgrind is not installed" >&2
     exit 2
 }
-program=$(cargo bench --bench events --no-run --message-format=json 2>/dev/null |
-    sed -n 's/.*"name":"events".*"executable":"\([^"]*\)".*/\1/p')
+program=${PROGRAM:-$(cargo bench --bench events --no-run --message-format=json 2>/dev/null |
+    sed -n 's/.*"name":"events".*"executable":"\([^"]*\)".*/\1/p')}
 test -n "$program" || {
     echo "cargo bench --bench events --no-run failed" >&2
     exit 2
@@ -43,7 +44,7 @@ count() {
     }
     callgrind_annotate --threshold=100 --auto=no "$3.out" |
         sed -n 's/^ *\([0-9,]*\) *([ 0-9.]*%) *\(.*\)$/\1 \2/p' |
-        sed 's/^\([0-9,]*\) [^ ]*:\([^ ].*\)$/\1 \2/; s/ \[[^]]*\]$//' |
+        sed 's/^\([0-9,]*\) [^ :]*:\([^ ].*\)$/\1 \2/; s/ \[[^]]*\]$//' |
         awk '{ n = $1; gsub(",", "", n); $1 = ""; print n $0 }' >"$3"
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::client::{Client, client};
 use super::distribution::Distribution;
+use super::start::{Start, start};
 use super::tokens::{self, Counted, Messages, Recounts, Tokens};
 use super::way::{Way, way};
 use crate::record::{Record, Run};
@@ -74,6 +75,8 @@ pub struct Summary {
     pub messages: Messages,
     /// The way to the first token.
     pub way: Way,
+    /// How the run got off, if it did so with a burst.
+    pub start: Option<Start>,
     /// What the client did.
     pub client: Client,
 }
@@ -112,6 +115,7 @@ pub fn summarize(run: &Run) -> Summary {
         latencies: latencies(&finished, run.header.stream),
         messages,
         way: way(finished.iter().map(|(record, _)| *record)),
+        start: start(&run.records),
         client: client(&run.records, run.end.as_ref()),
         counts,
         tokens,

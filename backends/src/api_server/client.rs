@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::header::{CONTENT_TYPE, HeaderValue, SERVER};
-use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use bytes::Bytes;
+use reqwest::header::{HeaderValue, SERVER};
+use reqwest::{StatusCode, Url};
 use tokio::sync::OnceCell;
 
 use super::answer::{Answer, Flow};
 use super::events::Events;
 use super::family::{self, Family};
 use super::sessions::{Session, Sessions};
-use super::transport::{self, Transport};
+use super::transport::{self, Connection, Transport};
 use super::{SIMULATED, errors, metrics, wire};
 use crate::{
     Backend, Error, ErrorKind, Finish, Hop, PromptMode, Request, ServerCounters, ServerInfo, Sink,
@@ -88,13 +89,13 @@ impl ApiServer {
         })
     }
 
-    /// The request as it goes out, ready to be sent.
-    fn ready(
+    /// The request as it goes out.
+    fn message(
         &self,
         request: &Request,
         known: &Known,
         session_id: Option<u32>,
-    ) -> Result<RequestBuilder, Error> {
+    ) -> Result<Bytes, Error> {
         let body = wire::body(request, &known.model, session_id).map_err(|error| {
             let words = format!("the request cannot be written as JSON: {error}");
             Error::new(ErrorKind::Rejected, words)
@@ -103,8 +104,13 @@ impl ApiServer {
             PromptMode::Raw => &self.completions,
             PromptMode::Chat => &self.chat,
         };
-        let http = self.transport.post(request.slot, url.clone(), body)?;
-        Ok(http.header("x-request-id", HeaderValue::from(request.id)))
+        Ok(self.transport.post(url, request.id, &body))
+    }
+
+    /// The session for the slot's next request, where the server must be told
+    /// one.
+    fn session(&self, known: &Known, slot: u32) -> Option<Session<'_>> {
+        known.family.session_id.then(|| self.sessions.begin(slot))
     }
 
     /// What `/v1/encode` makes of the prompt, in chat of the user's turn.
@@ -129,35 +135,34 @@ impl ApiServer {
     /// One answer, from the moment at which the request goes out.
     async fn answered(
         &self,
-        request: RequestBuilder,
+        connection: Connection,
+        message: &[u8],
         stream: bool,
         sink: &mut Sink,
     ) -> Result<Finish, Error> {
         // Every arm enters it with the message ready, right before it sends.
         sink.enter(Hop::Engine);
-        let response = self.transport.send(request).await?;
-        let response = self.transport.accepted(response).await?;
+        let (head, mut connection) = self.transport.ask(connection, message).await?;
         if stream {
-            return self.streamed(response, sink).await;
+            if !head.content_type.starts_with("text/event-stream") {
+                return Err(no_stream(&mut connection, &head.content_type).await);
+            }
+            return self.streamed(connection, sink).await;
         }
-        let body = transport::whole(response, transport::ANSWER_BYTES_MAX).await?;
+        let body = transport::whole(&mut connection, transport::ANSWER_BYTES_MAX).await?;
         let outcome = Answer::whole(&body, sink);
         sink.leave(Hop::Engine);
         sink.end();
-        transport::give_way().await;
+        self.transport.put_back(connection);
         outcome
     }
 
-    async fn streamed(&self, response: Response, sink: &mut Sink) -> Result<Finish, Error> {
-        let kind = content_type(&response);
-        if !kind.starts_with("text/event-stream") {
-            return Err(no_stream(response, &kind).await);
-        }
+    async fn streamed(&self, connection: Connection, sink: &mut Sink) -> Result<Finish, Error> {
         let needs_reason = self.known().await?.family.finish_reason_in_streams;
         let mut answer = Answer::new(needs_reason);
-        let mut events = Events::new(Box::pin(response.bytes_stream()));
+        let mut events = Events::new(connection);
         let outcome = loop {
-            match answer.event(&events.next().await?, sink) {
+            match answer.event(events.next().await?, sink) {
                 Ok(Flow::More) => {}
                 Ok(Flow::Done) => break answer.finish(),
                 Err(error) => break Err(error),
@@ -165,9 +170,11 @@ impl ApiServer {
         };
         sink.leave(Hop::Engine);
         sink.end();
-        // The pool takes a connection back only when its body was read to the end.
-        let _ = tokio::time::timeout(DRAIN_WAIT, events.drain()).await;
-        transport::give_way().await;
+        // A connection can be used again only when its answer was read to the end.
+        let drained = tokio::time::timeout(DRAIN_WAIT, events.drain()).await;
+        if let Ok(Some(connection)) = drained {
+            self.transport.put_back(connection);
+        }
         outcome
     }
 }
@@ -214,14 +221,32 @@ impl Backend for ApiServer {
         Ok(Some(self.encoded(request).await?.input_ids))
     }
 
+    /// The whole of the HTTP request, and a connection that is open for it.
+    async fn prepare(&self, request: &mut Request) -> Result<(), Error> {
+        let known = self.known().await?;
+        let session = self.session(known, request.slot);
+        let id = session.as_ref().map(Session::id);
+        // not sent, so not lost
+        session.into_iter().for_each(Session::end);
+        request.wire = Some(self.message(request, known, id)?);
+        // What keeps it from opening is for the request itself to find and tell.
+        let _ = self.transport.ready(request.slot).await;
+        Ok(())
+    }
+
     async fn generate(&self, request: &Request, sink: &mut Sink) -> Result<Finish, Error> {
         let known = self.known().await?;
-        let session = known
-            .family
-            .session_id
-            .then(|| self.sessions.begin(request.slot));
-        let ready = self.ready(request, known, session.as_ref().map(Session::id))?;
-        let finish = self.answered(ready, request.stream, sink).await?;
+        let session = self.session(known, request.slot);
+        let id = session.as_ref().map(Session::id);
+        // The slot may have lost a request since, and with it its session.
+        let prepared = request.wire.clone().filter(|wire| wire::is_for(wire, id));
+        let message = match prepared {
+            Some(message) => message,
+            None => self.message(request, known, id)?,
+        };
+        let connection = self.transport.connection(request.slot, sink).await?;
+        let stream = request.stream;
+        let finish = self.answered(connection, &message, stream, sink).await?;
         session.into_iter().for_each(Session::end);
         Ok(finish)
     }
@@ -285,18 +310,10 @@ fn no_models(error: &serde_json::Error, body: &[u8]) -> Error {
     )
 }
 
-fn content_type(response: &Response) -> String {
-    let value = response.headers().get(CONTENT_TYPE);
-    let text = value
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    text.to_ascii_lowercase()
-}
-
 /// The error that an answer with status 200 is when it is no stream.
-async fn no_stream(response: Response, content_type: &str) -> Error {
+async fn no_stream(connection: &mut Connection, content_type: &str) -> Error {
     let mut body = Vec::new();
-    transport::start_of(response, transport::ERROR_BYTES_MAX, &mut body).await;
+    transport::start_of(connection, transport::ERROR_BYTES_MAX, &mut body).await;
     errors::in_body(&body).unwrap_or_else(|| {
         Error::new(
             ErrorKind::Malformed,
@@ -317,3 +334,7 @@ pub(crate) fn connect(target: Target) -> Result<Arc<dyn Backend>, Error> {
 #[cfg(test)]
 #[path = "client_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "reuse_tests.rs"]
+mod reuse_tests;

@@ -125,7 +125,7 @@ pub(super) fn in_object(value: &Value) -> Error {
 }
 
 /// The error of a body that ended before its last chunk.
-pub(super) fn cut(error: &reqwest::Error, any_event: bool) -> Error {
+pub(super) fn cut(why: &str, any_event: bool) -> Error {
     let when = if any_event {
         "in the middle of the answer"
     } else {
@@ -135,7 +135,7 @@ pub(super) fn cut(error: &reqwest::Error, any_event: bool) -> Error {
         ErrorKind::Cut,
         format!(
             "the server closed the connection {when} ({}); its log should say why",
-            causes(error)
+            excerpt(why)
         ),
     )
 }

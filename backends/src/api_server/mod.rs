@@ -10,8 +10,10 @@ mod errors;
 mod events;
 mod family;
 mod metrics;
+mod quick;
 mod server;
 mod sessions;
+mod splitter;
 mod transport;
 mod wire;
 

@@ -7,33 +7,41 @@
 //! because the server closes its side after 5.0 s (uvicorn's default), and a
 //! request that is sent into that moment fails.
 //!
-//! One repetition cannot be switched off: reqwest's `retry::never` ends its own
-//! retries, and hyper-util's `retry_canceled_requests`, on by default, is out
-//! of its reach. A request that finds its idle connection dead before a byte
-//! of it went out is sent on a new one without a word, and the time to open
-//! that one is inside its latency. No request is ever run twice by it. Asking
-//! on every connection right before the run ([`Transport::warm`]) keeps it rare.
+//! What is measured goes over [`Connection`]s of our own, which the request's
+//! task drives itself; reqwest asks what is not timed ([`aside`]). The reason
+//! is its cost per token, in `docs/performance.md`.
+//!
+//! Nothing is sent twice. [`Transport::ready`] looks whether the connection of
+//! the coming request lives and opens another if not, before the clock. One
+//! that dies after that look fails its request with [`ErrorKind::Cut`], as
+//! nobody can tell what the server had made of it. A request for which nothing
+//! was made ready, or whose connection was seen to be dead, opens its own, and
+//! shows it as [`Hop::Connect`].
 
 mod aside;
+mod connection;
+mod framing;
+mod pool;
 
-use std::error::Error as _;
-use std::sync::{PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use bytes::Bytes;
+use reqwest::Url;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
+use self::connection::Broken;
+use self::pool::{Dial, Pool};
 use super::address::{base_url, tls};
 use super::errors;
-use super::errors::{causes, cut};
-use crate::{Error, ErrorKind, Target, excerpt};
+use crate::{Error, ErrorKind, Hop, Sink, Target, excerpt};
+
+pub(super) use self::connection::Connection;
+pub(super) use self::framing::Head;
 
 /// How long a connection may be idle and still be used. The server's limit is
 /// 5.0 s (measured, LMDeploy 0.1.0 and 0.18.0).
 pub(super) const POOL_IDLE: Duration = Duration::from_secs(4);
-
-/// How often a request that has ended gives way to its connection.
-const TURNS: usize = 4;
 
 /// The most that is read of an answer that is not a stream.
 pub(super) const ANSWER_BYTES_MAX: usize = 8 << 20;
@@ -41,50 +49,18 @@ pub(super) const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// The most that is read of an error.
 pub(super) const ERROR_BYTES_MAX: usize = 64 << 10;
 
-/// The most connections that are told apart; slots beyond share them.
-const SLOTS_MAX: u32 = 1 << 14;
+const USER_AGENT: &str = concat!("pairbench/", env!("CARGO_PKG_VERSION"));
 
 /// A client for one server.
-///
-/// Every slot has a connection pool of its own. One pool for all would let a
-/// slot's request open a connection although another's has just become free,
-/// in the measured time and by chance; so each slot keeps the connection that
-/// [`Transport::warm`] opened for it.
 pub(super) struct Transport {
-    recipe: Recipe,
     /// For what is not timed.
-    aside: Client,
-    slots: RwLock<Vec<Client>>,
+    aside: reqwest::Client,
+    pool: Pool,
     base: Url,
+    /// The header fields of every request, `host` first.
+    fields: Vec<u8>,
     has_key: bool,
     wait: Duration,
-}
-
-/// What every client of the server is made of.
-struct Recipe {
-    headers: HeaderMap,
-    tls: rustls::ClientConfig,
-    connect_timeout: Duration,
-    pool_idle: Duration,
-}
-
-impl Recipe {
-    fn client(&self) -> Result<Client, Error> {
-        Client::builder()
-            .http1_only()
-            .tcp_nodelay(true)
-            .pool_idle_timeout(self.pool_idle)
-            .connect_timeout(self.connect_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            .user_agent(concat!("pairbench/", env!("CARGO_PKG_VERSION")))
-            .default_headers(self.headers.clone())
-            .tls_backend_preconfigured(self.tls.clone())
-            .build()
-            .map_err(|error| connect(&format!("cannot set up HTTP: {}", causes(&error))))
-    }
 }
 
 impl Transport {
@@ -110,44 +86,39 @@ impl Transport {
         tls: rustls::ClientConfig,
     ) -> Result<Self, Error> {
         let mut headers = HeaderMap::new();
+        let host = base.host_str().unwrap_or_default();
+        let mut fields = match base.port() {
+            Some(port) => format!("host: {host}:{port}\r\n"),
+            None => format!("host: {host}\r\n"),
+        };
+        fields += &format!("user-agent: {USER_AGENT}\r\naccept: */*\r\n");
+        let mut fields = fields.into_bytes();
         if let Some(key) = &target.api_key {
             let value = HeaderValue::from_str(&format!("Bearer {key}"));
             let mut value = value.map_err(|_| {
                 let words = "the API key holds characters that an HTTP header cannot carry";
                 Error::new(ErrorKind::Auth, words)
             })?;
+            fields.extend_from_slice(b"authorization: ");
+            fields.extend_from_slice(value.as_bytes());
+            fields.extend_from_slice(b"\r\n");
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        let recipe = Recipe {
-            headers,
-            tls,
-            connect_timeout: target.connect_timeout,
-            pool_idle,
+        let dial = Dial {
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port: base.port_or_known_default().unwrap_or(80),
+            tls: (base.scheme() == "https").then(|| Arc::new(tls.clone())),
+            within: target.connect_timeout,
         };
         Ok(Self {
-            aside: recipe.client()?,
-            recipe,
-            slots: RwLock::default(),
+            aside: aside::client(headers, tls, target.connect_timeout, pool_idle)?,
+            pool: Pool::new(dial, pool_idle),
             base,
+            fields,
             has_key: target.api_key.is_some(),
             wait: target.probe_timeout,
         })
-    }
-
-    /// The client of a slot.
-    fn slot(&self, slot: u32) -> Result<Client, Error> {
-        let at = usize::try_from(slot % SLOTS_MAX).unwrap_or(0);
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = slots.get(at) {
-            return Ok(client.clone());
-        }
-        drop(slots);
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        while slots.len() <= at {
-            slots.push(self.recipe.client()?);
-        }
-        Ok(slots[at].clone())
     }
 
     /// The address of a path on the server.
@@ -159,53 +130,99 @@ impl Transport {
         Url::parse(&joined).map_err(|error| connect(&format!("`{joined}` is no address: {error}")))
     }
 
-    /// A POST of JSON on a slot's connection.
-    ///
-    /// # Errors
-    /// When a new slot cannot be set up.
-    pub(super) fn post(&self, slot: u32, url: Url, body: Vec<u8>) -> Result<RequestBuilder, Error> {
-        Ok(json(&self.slot(slot)?, url, body))
+    /// A POST of JSON as it goes over the wire, head and body in one.
+    pub(super) fn post(&self, url: &Url, id: u64, body: &[u8]) -> Bytes {
+        let mut message = self.start_of("POST", url);
+        let length = body.len();
+        message.extend_from_slice(
+            format!(
+                "content-type: application/json\r\nx-request-id: {id}\r\n\
+                 content-length: {length}\r\n\r\n"
+            )
+            .as_bytes(),
+        );
+        message.extend_from_slice(body);
+        message.into()
     }
 
-    /// Sends a request and waits for the answer's head, whatever its status.
-    ///
-    /// # Errors
-    /// When nobody answers, or not in HTTP.
-    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
-        request.send().await.map_err(|error| self.unsent(&error))
+    fn start_of(&self, method: &str, url: &Url) -> Vec<u8> {
+        let mut message = format!("{method} {} HTTP/1.1\r\n", url.path()).into_bytes();
+        message.extend_from_slice(&self.fields);
+        message
     }
 
-    /// Passes an answer with status 200 on.
+    /// Sees to it that the coming request of `slot` finds a connection open.
     ///
     /// # Errors
-    /// What any other status means, with the server's words.
-    pub(super) async fn accepted(&self, response: Response) -> Result<Response, Error> {
-        let status = response.status();
-        if status == StatusCode::OK {
-            return Ok(response);
+    /// When one has to be opened and cannot be.
+    pub(super) async fn ready(&self, slot: u32) -> Result<(), Error> {
+        let ready = self.pool.make_ready(slot).await;
+        ready.map_err(|why| self.unopened(&why))
+    }
+
+    /// The connection for a request of `slot`.
+    ///
+    /// # Errors
+    /// When it has to be opened and cannot be.
+    pub(super) async fn connection(&self, slot: u32, sink: &mut Sink) -> Result<Connection, Error> {
+        if let Some(connection) = self.pool.ready(slot).or_else(|| self.pool.idle()) {
+            return Ok(connection);
         }
-        let headers = response.headers().clone();
+        sink.enter(Hop::Connect);
+        let opened = self.pool.open().await;
+        sink.leave(Hop::Connect);
+        opened.map_err(|why| self.unopened(&why))
+    }
+
+    /// Takes the connection of an answer that has ended.
+    pub(super) fn put_back(&self, connection: Connection) {
+        self.pool.put_back(connection);
+    }
+
+    /// Sends a message of [`Self::post`] and waits for the answer's head; passes
+    /// one with status 200 on.
+    ///
+    /// # Errors
+    /// When nobody answers, or not in HTTP; what any other status means, with
+    /// the server's words.
+    pub(super) async fn ask(
+        &self,
+        mut connection: Connection,
+        message: &[u8],
+    ) -> Result<(Head, Connection), Error> {
+        let head = connection.ask(message).await;
+        let head = head.map_err(|broken| match broken {
+            Broken::Closed(why) => self.unanswered(&why),
+            Broken::NoHttp(why) => self.no_http(&why),
+        })?;
+        if head.status == 200 {
+            return Ok((head, connection));
+        }
         let mut body = Vec::new();
-        start_of(response, ERROR_BYTES_MAX, &mut body).await;
-        Err(self.refusal(status, &headers, &body))
+        if start_of(&mut connection, ERROR_BYTES_MAX, &mut body).await {
+            self.pool.put_back(connection);
+        }
+        Err(self.refusal(head.status, head.location.as_deref(), &body))
+    }
+
+    /// How many bytes the buffer of each idle connection takes.
+    #[cfg(test)]
+    pub(super) fn kept_bytes(&self) -> Vec<usize> {
+        let idle = std::iter::from_fn(|| self.pool.idle());
+        idle.map(|connection| connection.buffer_bytes()).collect()
     }
 
     /// The error that a status other than 200 is.
-    fn refusal(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
-        if !status.is_redirection() {
-            return errors::of_status(status.as_u16(), body, self.has_key);
+    fn refusal(&self, status: u16, location: Option<&str>, body: &[u8]) -> Error {
+        if !(300..400).contains(&status) {
+            return errors::of_status(status, body, self.has_key);
         }
-        let place = headers
-            .get(LOCATION)
-            .and_then(|place| place.to_str().ok())
-            .unwrap_or("nowhere");
         Error::new(
             ErrorKind::Protocol,
             format!(
-                "the server answered HTTP {} and points to {}; redirects are not followed, as \
-                 they would be measured along: give the final address",
-                status.as_u16(),
-                excerpt(place)
+                "the server answered HTTP {status} and points to {}; redirects are not followed, \
+                 as they would be measured along: give the final address",
+                excerpt(location.unwrap_or("nowhere"))
             ),
         )
     }
@@ -216,36 +233,40 @@ impl Transport {
         format!("{host}:{port}")
     }
 
-    fn unsent(&self, error: &reqwest::Error) -> Error {
+    fn unopened(&self, why: &str) -> Error {
         let place = self.place();
-        let below = std::iter::successors(error.source(), |error| (*error).source())
-            .find_map(|error| error.downcast_ref::<hyper::Error>());
-        let why = causes(error);
-        if error.is_connect() || error.is_timeout() {
-            connect(&format!(
-                "cannot connect to {place}: {why}; is the server running there?"
-            ))
-        } else if below.is_some_and(hyper::Error::is_parse) {
-            Error::new(
-                ErrorKind::Protocol,
-                format!(
-                    "{place} does not answer in HTTP/1.1 ({why}); this looks like a gRPC server: \
-                     use --backend tis for it, or give the api_server's HTTP port (23333 by \
-                     default)"
-                ),
-            )
-        } else {
-            Error::new(
-                ErrorKind::Cut,
-                format!("{place} closed the connection instead of answering: {why}"),
-            )
-        }
+        connect(&format!(
+            "cannot connect to {place}: {}; is the server running there?",
+            excerpt(why)
+        ))
+    }
+
+    fn unanswered(&self, why: &str) -> Error {
+        let place = self.place();
+        let words = format!(
+            "{place} closed the connection instead of answering: {}",
+            excerpt(why)
+        );
+        Error::new(ErrorKind::Cut, words)
+    }
+
+    fn no_http(&self, why: &str) -> Error {
+        let place = self.place();
+        Error::new(
+            ErrorKind::Protocol,
+            format!(
+                "{place} does not answer in HTTP/1.1 ({}); this looks like a gRPC server: \
+                 use --backend tis for it, or give the api_server's HTTP port (23333 by \
+                 default)",
+                excerpt(why)
+            ),
+        )
     }
 }
 
 impl std::fmt::Debug for Transport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // not the client: its default headers hold the key
+        // not the fields, nor the client: they hold the key
         f.debug_struct("Transport")
             .field("base", &self.base.as_str())
             .field("has_key", &self.has_key)
@@ -253,60 +274,50 @@ impl std::fmt::Debug for Transport {
     }
 }
 
-/// Lets the pool take back the connection of an answer that has ended. It does
-/// so in two tasks of its own, one after the other, mostly within microseconds;
-/// they get their turns here, after the answer's end, in no measured time.
-///
-/// Nothing tells whether they are done. If the next request of the slot comes
-/// first, hyper-util begins to open a connection and takes whichever is there
-/// sooner: the request waits no longer than for its old one, and the server
-/// sees a connection more.
-pub(super) async fn give_way() {
-    for _ in 0..TURNS {
-        tokio::task::yield_now().await;
-    }
-}
-
 /// Reads a whole body.
 ///
 /// # Errors
 /// When it is longer than `bytes_max`, or ends too early.
-pub(super) async fn whole(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, Error> {
+pub(super) async fn whole(connection: &mut Connection, bytes_max: usize) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
     loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() <= bytes_max => {
-                body.extend_from_slice(&chunk);
+        match connection.piece().await {
+            Ok(Some(piece)) if body.len() + piece.len() <= bytes_max => {
+                body.extend_from_slice(connection.bytes(piece));
             }
-            Ok(Some(_)) => {
-                return Err(Error::new(
-                    ErrorKind::Malformed,
-                    format!("the server's answer is longer than {bytes_max} bytes"),
-                ));
-            }
+            Ok(Some(_)) => return Err(too_long(bytes_max)),
             Ok(None) => return Ok(body),
-            Err(error) => return Err(cut(&error, !body.is_empty())),
+            Err(broken) => return Err(errors::cut(broken.why(), !body.is_empty())),
         }
     }
+}
+
+fn too_long(bytes_max: usize) -> Error {
+    Error::new(
+        ErrorKind::Malformed,
+        format!("the server's answer is longer than {bytes_max} bytes"),
+    )
 }
 
 /// Reads the start of a body whose rest does not matter into `body`, which
-/// holds what came should this be given up.
-pub(super) async fn start_of(mut response: Response, bytes_max: usize, body: &mut Vec<u8>) {
-    while let Ok(Some(chunk)) = response.chunk().await {
+/// holds what came should this be given up. Says whether that was all of it.
+pub(super) async fn start_of(
+    connection: &mut Connection,
+    bytes_max: usize,
+    body: &mut Vec<u8>,
+) -> bool {
+    loop {
+        let Ok(Some(piece)) = connection.piece().await else {
+            // a connection that is broken shows that by itself
+            return true;
+        };
         let room = bytes_max.saturating_sub(body.len());
-        body.extend_from_slice(&chunk[..room.min(chunk.len())]);
-        if chunk.len() >= room {
-            break;
+        let bytes = connection.bytes(piece);
+        body.extend_from_slice(&bytes[..room.min(bytes.len())]);
+        if bytes.len() >= room {
+            return false;
         }
     }
-}
-
-fn json(client: &Client, url: Url, body: Vec<u8>) -> RequestBuilder {
-    client
-        .request(Method::POST, url)
-        .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-        .body(body)
 }
 
 fn connect(words: &str) -> Error {

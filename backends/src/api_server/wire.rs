@@ -32,7 +32,8 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     stream_options: Option<StreamOptions>,
     /// vLLM refuses a number, and from LMDeploy 0.5 on a number may clash with
-    /// the server's own; see [`super::family::Family::session_id`].
+    /// the server's own; see [`super::family::Family::session_id`]. The last
+    /// field: [`is_for`] looks there.
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<u32>,
 }
@@ -77,6 +78,12 @@ pub(super) fn body(
         }),
         session_id,
     })
+}
+
+/// Whether a message that ends with a body of [`body`] is for this session; one
+/// without a session always is.
+pub(super) fn is_for(message: &[u8], session_id: Option<u32>) -> bool {
+    session_id.is_none_or(|id| message.ends_with(format!("\"session_id\":{id}}}").as_bytes()))
 }
 
 /// Text of a server, borrowed from the message where it has no escapes.

@@ -17,7 +17,7 @@ use tonic::codegen::{BoxFuture, Service};
 
 use super::Desk;
 use super::gather::Gather;
-use super::pacing::Beat;
+use super::pacing::{Beat, arrived};
 use crate::engine::ByteCodec;
 use crate::triton::{Asked, Frame, service};
 
@@ -113,8 +113,10 @@ async fn answer(
     let mut first = None;
     if parts.uri.path() == STREAM_PATH {
         let message = first_message(&mut inbound).await?;
+        let arrived_ns = arrived(&site.desk).await;
         if let Some(asked) = Asked::read(&message, &ByteCodec) {
-            return streamed(respond, &site.desk, &asked).await;
+            let beat = Beat::start(&site.desk, arrived_ns, asked.id(), asked.tokens());
+            return streamed(respond, beat, &site.desk, &asked).await;
         }
         first = Some(message);
     }
@@ -160,10 +162,10 @@ fn head() -> Response<()> {
 /// Triton's do.
 async fn streamed(
     mut respond: SendResponse<Frame>,
+    mut beat: Beat<'_>,
     desk: &Desk,
     asked: &Asked,
 ) -> Result<(), h2::Error> {
-    let mut beat = Beat::start(desk, asked.id(), asked.tokens());
     let mut frames = asked.frames(desk.pace.output_ids_len);
     let mut due = beat.due().await;
     let mut outbound = respond.send_response(head(), false)?;

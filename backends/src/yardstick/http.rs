@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::codegen::Service;
 
-use super::pacing::Beat;
+use super::pacing::{Beat, arrived};
 use super::{Desk, MODEL};
 use crate::api_server::{completion_events, router};
 use crate::engine::{ByteCodec, Codec};
@@ -50,8 +50,10 @@ pub(super) async fn connection(mut stream: TcpStream, site: Arc<Site>) {
     let mut read = BytesMut::with_capacity(16 << 10);
     // A client that goes away ends its connection with an error; that is its right.
     while let Ok(Some(asked)) = next(&mut stream, &mut read).await {
+        let arrived_ns = arrived(&site.desk).await;
         let closes = asked.closes;
-        if answer(&mut stream, &site, asked).await.is_err() || closes {
+        let answered = answer(&mut stream, &site, asked, arrived_ns);
+        if answered.await.is_err() || closes {
             return;
         }
     }
@@ -146,12 +148,18 @@ struct StreamOptions {
     include_usage: bool,
 }
 
-async fn answer(stream: &mut TcpStream, site: &Site, asked: Asked) -> io::Result<()> {
+async fn answer(
+    stream: &mut TcpStream,
+    site: &Site,
+    asked: Asked,
+    arrived_ns: u64,
+) -> io::Result<()> {
     if asked.method == "POST" && asked.path == "/v1/completions" {
         let completion: Option<Completion> = serde_json::from_slice(&asked.body).ok();
         let plain = completion.filter(|it| it.stream && it.max_tokens > 0);
         if let Some(completion) = plain {
-            return streamed(stream, &site.desk, &asked.name, &completion).await;
+            let beat = Beat::start(&site.desk, arrived_ns, &asked.name, completion.max_tokens);
+            return streamed(stream, beat, &completion).await;
         }
     }
     let answer = aside(site.router.clone(), asked).await?;
@@ -161,11 +169,9 @@ async fn answer(stream: &mut TcpStream, site: &Site, asked: Asked) -> io::Result
 /// Hands over an answer, token by token.
 async fn streamed(
     stream: &mut TcpStream,
-    desk: &Desk,
-    name: &str,
+    mut beat: Beat<'_>,
     asked: &Completion,
 ) -> io::Result<()> {
-    let mut beat = Beat::start(desk, name, asked.max_tokens);
     stream.write_all(STREAM_HEAD).await?;
     let prompt = ByteCodec.encode(&asked.prompt);
     let token = ByteCodec.answer(&prompt, 0);

@@ -8,6 +8,15 @@ use tokio::time::Sleep;
 
 use super::{Desk, Handed};
 
+/// Notes when a request had been read, and lets every other that is there be
+/// read before anything is done for this one: when hundreds come at once, none
+/// is to look late because others are being answered.
+pub(super) async fn arrived(desk: &Desk) -> u64 {
+    let arrived_ns = desk.clock.now_ns();
+    tokio::task::yield_now().await;
+    arrived_ns
+}
+
 /// The pace of one answer, and what was handed over of it.
 #[derive(Debug)]
 pub(super) struct Beat<'a> {
@@ -26,10 +35,9 @@ fn nanoseconds(duration: Duration) -> u64 {
 }
 
 impl<'a> Beat<'a> {
-    /// The pace of an answer of `tokens` tokens to a request that has been
-    /// read now. `name` is what the client calls it.
-    pub(super) fn start(desk: &'a Desk, name: &str, tokens: u32) -> Self {
-        let arrived_ns = desk.clock.now_ns();
+    /// The pace of an answer of `tokens` tokens to a request that had been
+    /// read at `arrived_ns`. `name` is what the client calls it.
+    pub(super) fn start(desk: &'a Desk, arrived_ns: u64, name: &str, tokens: u32) -> Self {
         // Whoever asks for a thousand million tokens gets no memory before they come.
         let room = usize::try_from(tokens).unwrap_or(0).min(4096);
         Self {

@@ -1,20 +1,22 @@
 //! What is asked outside the measured time: head and body come within the time
 //! that a probe has, or not at all. Knows no endpoint.
 
+use std::error::Error as _;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
-use reqwest::header::HeaderMap;
-use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 
-use super::{
-    ANSWER_BYTES_MAX, ERROR_BYTES_MAX, SLOTS_MAX, Transport, connect, json, start_of, whole,
-};
+use super::connection::Connection;
+use super::{ANSWER_BYTES_MAX, ERROR_BYTES_MAX, Transport, USER_AGENT, connect, too_long};
 use crate::Error;
+use crate::api_server::errors::{self, causes};
 
-/// How long the pools have to take warmed connections back: a thousand times
-/// what it takes on an idle machine.
-const SETTLING: Duration = Duration::from_millis(50);
+/// How many connections are opened at once. A server's queue of those that it
+/// has not accepted yet is 128 to 4,096 long, and whoever finds it full waits
+/// for a second.
+const OPENED_AT_ONCE: usize = 64;
 
 /// The answer to a request that is not timed.
 pub(in crate::api_server) struct Aside {
@@ -24,27 +26,70 @@ pub(in crate::api_server) struct Aside {
     pub(in crate::api_server) body: Vec<u8>,
 }
 
+/// The client for what is not timed, under the same conditions.
+///
+/// # Errors
+/// When HTTP cannot be set up.
+pub(super) fn client(
+    headers: HeaderMap,
+    tls: rustls::ClientConfig,
+    connect_timeout: Duration,
+    pool_idle: Duration,
+) -> Result<Client, Error> {
+    Client::builder()
+        .http1_only()
+        .tcp_nodelay(true)
+        .pool_idle_timeout(pool_idle)
+        .connect_timeout(connect_timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .no_proxy()
+        .user_agent(USER_AGENT)
+        .default_headers(headers)
+        .tls_backend_preconfigured(tls)
+        .build()
+        .map_err(|error| connect(&format!("cannot set up HTTP: {}", causes(&error))))
+}
+
 impl Transport {
-    /// Makes every slot from 0 have a live connection, all at once, by asking
-    /// for `path` on each. A slot that has one uses it again, so this can be
-    /// called again after a pause and opens only what was lost meanwhile.
+    /// Makes `streams` connections live, by asking for `path` on each. What is
+    /// open is used again, so this can be called again after a pause and opens
+    /// only what was lost meanwhile.
     ///
     /// # Errors
     /// When one cannot be opened, or answers with any status but 200.
-    pub(in crate::api_server) async fn warm(&self, slots: u32, path: &str) -> Result<(), Error> {
-        let url = self.url(path)?;
-        let one = |client: Client| {
-            let request = client.request(Method::GET, url.clone());
-            async move { self.accepted_aside(&self.aside(path, request).await?) }
-        };
-        let clients: Result<Vec<Client>, Error> = (0..slots.min(SLOTS_MAX))
-            .map(|slot| self.slot(slot))
-            .collect();
-        try_join_all(clients?.into_iter().map(one)).await?;
-        // No pool tells when it has taken its connection back, and the run comes
-        // next: here, where nothing is measured, there is time to be sure.
-        tokio::time::sleep(SETTLING).await;
+    pub(in crate::api_server) async fn warm(&self, streams: u32, path: &str) -> Result<(), Error> {
+        let mut message = self.start_of("GET", &self.url(path)?);
+        message.extend_from_slice(b"\r\n");
+        // all of them taken out first: each is to be another one
+        let old: Vec<Option<Connection>> = (0..streams).map(|_| self.pool.idle()).collect();
+        let one = |old| self.warmed(old, &message, path);
+        let warmed = stream::iter(old).map(one).buffer_unordered(OPENED_AT_ONCE);
+        let warmed: Vec<Connection> = warmed.try_collect().await?;
+        for connection in warmed {
+            self.put_back(connection);
+        }
         Ok(())
+    }
+
+    async fn warmed(
+        &self,
+        old: Option<Connection>,
+        message: &[u8],
+        path: &str,
+    ) -> Result<Connection, Error> {
+        let connection = match old {
+            Some(connection) => connection,
+            None => self.pool.open().await.map_err(|why| self.unopened(&why))?,
+        };
+        let asked = async {
+            let (_, mut connection) = self.ask(connection, message).await?;
+            super::whole(&mut connection, ANSWER_BYTES_MAX).await?;
+            Ok(connection)
+        };
+        let answered = tokio::time::timeout(self.wait, asked).await;
+        answered.unwrap_or_else(|_| Err(self.late("no answer to", path)))
     }
 
     /// A POST of JSON that is not timed.
@@ -56,8 +101,10 @@ impl Transport {
         path: &str,
         body: Vec<u8>,
     ) -> Result<Aside, Error> {
-        self.aside(path, json(&self.aside, self.url(path)?, body))
-            .await
+        let request = self.aside.request(Method::POST, self.url(path)?);
+        let kind = HeaderValue::from_static("application/json");
+        let request = request.header(CONTENT_TYPE, kind).body(body);
+        self.aside(path, request).await
     }
 
     /// `GET path` in the time that a probe has: the answer, whatever its
@@ -77,7 +124,8 @@ impl Transport {
         let mut head = None;
         let mut start = Vec::new();
         let work = async {
-            let response = self.send(request).await?;
+            let sent = request.send().await;
+            let response = sent.map_err(|error| self.unsent(&error))?;
             let (status, headers) = (response.status(), response.headers().clone());
             head = Some((status, headers));
             if status == StatusCode::OK {
@@ -99,16 +147,26 @@ impl Transport {
                 headers,
                 body: start,
             }),
-            (_, head) => Err(connect(&format!(
-                "{}: {} {path} within {} s",
-                self.place(),
-                if head.is_some() {
-                    "no end of the answer to"
-                } else {
-                    "no answer to"
-                },
-                self.wait.as_secs_f64()
-            ))),
+            (_, Some(_)) => Err(self.late("no end of the answer to", path)),
+            (_, None) => Err(self.late("no answer to", path)),
+        }
+    }
+
+    fn late(&self, what: &str, path: &str) -> Error {
+        let (place, seconds) = (self.place(), self.wait.as_secs_f64());
+        connect(&format!("{place}: {what} {path} within {seconds} s"))
+    }
+
+    fn unsent(&self, error: &reqwest::Error) -> Error {
+        let below = std::iter::successors(error.source(), |error| (*error).source())
+            .find_map(|error| error.downcast_ref::<hyper::Error>());
+        let why = causes(error);
+        if error.is_connect() || error.is_timeout() {
+            self.unopened(&why)
+        } else if below.is_some_and(hyper::Error::is_parse) {
+            self.no_http(&why)
+        } else {
+            self.unanswered(&why)
         }
     }
 
@@ -120,6 +178,37 @@ impl Transport {
         if answer.status == StatusCode::OK {
             return Ok(());
         }
-        Err(self.refusal(answer.status, &answer.headers, &answer.body))
+        let place = answer.headers.get(LOCATION);
+        let place = place.and_then(|place| place.to_str().ok());
+        Err(self.refusal(answer.status.as_u16(), place, &answer.body))
+    }
+}
+
+/// Reads a whole body.
+///
+/// # Errors
+/// When it is longer than `bytes_max`, or ends too early.
+async fn whole(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= bytes_max => {
+                body.extend_from_slice(&chunk);
+            }
+            Ok(Some(_)) => return Err(too_long(bytes_max)),
+            Ok(None) => return Ok(body),
+            Err(error) => return Err(errors::cut(&causes(&error), !body.is_empty())),
+        }
+    }
+}
+
+/// Reads the start of a body whose rest does not matter.
+async fn start_of(mut response: Response, bytes_max: usize, body: &mut Vec<u8>) {
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = bytes_max.saturating_sub(body.len());
+        body.extend_from_slice(&chunk[..room.min(chunk.len())]);
+        if chunk.len() >= room {
+            break;
+        }
     }
 }

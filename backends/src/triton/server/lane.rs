@@ -320,3 +320,6 @@ impl Buf for Frame {
         filled
     }
 }
+
+#[cfg(test)]
+mod tests;
