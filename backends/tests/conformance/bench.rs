@@ -96,7 +96,7 @@ impl Bench {
     pub(crate) async fn ask(&self, request: &Request) -> (Result<Finish, Error>, Trace) {
         let mut request = request.clone();
         // Every other request is made ready before, as the runner does it.
-        if request.id % 2 == 0 {
+        if request.id.is_multiple_of(2) {
             let prepared = self.backend.prepare(&mut request).await;
             prepared.unwrap_or_else(|error| panic!("{}: {error}", self.entry.name));
         }
