@@ -79,7 +79,7 @@ pub(super) async fn text_of(
         facts,
         manner,
         request,
-        ids: Vec::new(),
+        ids: Vec::with_capacity(request.output_tokens.min(4096) as usize),
         queue: VecDeque::new(),
         settled: 0,
         held: None,

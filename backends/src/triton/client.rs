@@ -15,11 +15,9 @@ use super::answer::Answer;
 use super::dial::{Brief, Dial, Lasting, advice};
 use super::grpc;
 use super::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
-use super::proto::infer_parameter::ParameterChoice;
-use super::proto::{InferParameter, ModelInferRequest};
 use super::reply::Reply;
 use super::status::{chain_of, of_broken, of_status};
-use super::wire::{Inputs, MESSAGE_LIMIT_BYTES};
+use super::wire::MESSAGE_LIMIT_BYTES;
 use crate::{Error, ErrorKind, Target, excerpt};
 
 /// The calls of the service over one channel. Clones share the channel.
@@ -39,20 +37,6 @@ const STREAM_INFER: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
 /// stays hyper's 2 MiB: more would only let a server that outruns the client
 /// queue up for longer.
 const WINDOW_BYTES: u32 = 256 << 20;
-
-/// One inference request, before it is a message.
-#[derive(Debug)]
-pub(super) struct Call<'a> {
-    /// The model to ask.
-    pub(super) model: &'a str,
-    /// The request's id, which comes back with each of its answers.
-    pub(super) id: u64,
-    /// Its tensors.
-    pub(super) inputs: Inputs,
-    /// Adds `sequence_id`, `sequence_start` and `sequence_end`, as LMDeploy's
-    /// chatbot does; Triton has no use for them here.
-    pub(super) sequence: bool,
-}
 
 /// Where the server is and how to reach it.
 #[derive(Debug)]
@@ -214,7 +198,7 @@ impl Client {
         }
     }
 
-    /// One unary inference of `model` by a message that [`Call::framed`] made.
+    /// One unary inference of `model` by a message that [`Call::framed`](super::ask::Call::framed) made.
     ///
     /// # Errors
     /// The server's refusal.
@@ -241,7 +225,7 @@ impl Client {
         }
     }
 
-    /// A stream with one request on it, which [`Call::framed`] made.
+    /// A stream with one request on it, which [`Call::framed`](super::ask::Call::framed) made.
     ///
     /// The request goes out before the answer's headers are awaited, and the
     /// stream is half closed behind it: a Triton server sends its response
@@ -266,20 +250,6 @@ impl Client {
     }
 }
 
-impl Call<'_> {
-    /// The message as it goes out, to a method that answers in pieces or once.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Rejected`] when it is too long for one.
-    pub(super) fn framed(self, streaming: bool) -> Result<Bytes, Error> {
-        let model = self.model;
-        grpc::framed(&message(self, streaming)).map_err(|status| {
-            let words = format!("the request to `{model}`: {}", status.message());
-            Error::new(ErrorKind::Rejected, words)
-        })
-    }
-}
-
 /// The key as a header, which never shows it.
 fn header_of(key: &str) -> Result<MetadataValue<Ascii>, Error> {
     let words = "the API key has characters that no header can carry";
@@ -288,36 +258,4 @@ fn header_of(key: &str) -> Result<MetadataValue<Ascii>, Error> {
         .map_err(|_| Error::new(ErrorKind::Auth, words))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-fn message(call: Call<'_>, streaming: bool) -> ModelInferRequest {
-    let parameter = |choice| InferParameter {
-        parameter_choice: Some(choice),
-    };
-    let mut request = ModelInferRequest {
-        model_name: call.model.to_owned(),
-        id: call.id.to_string(),
-        inputs: call.inputs.tensors,
-        raw_input_contents: call.inputs.raw,
-        ..ModelInferRequest::default()
-    };
-    let mut add = |name: &str, choice| {
-        request
-            .parameters
-            .insert(name.to_owned(), parameter(choice));
-    };
-    if streaming {
-        // Without it a final response that has no tensors is dropped.
-        add(
-            "triton_enable_empty_final_response",
-            ParameterChoice::BoolParam(true),
-        );
-    }
-    if call.sequence {
-        let id = i64::try_from(call.id).unwrap_or(i64::MAX);
-        add("sequence_id", ParameterChoice::Int64Param(id));
-        add("sequence_start", ParameterChoice::BoolParam(true));
-        add("sequence_end", ParameterChoice::BoolParam(true));
-    }
-    request
 }

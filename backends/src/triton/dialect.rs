@@ -4,11 +4,12 @@
 
 use bytes::Bytes;
 
-use super::client::{Call, Client};
+use super::ask::{Call, Inputs};
+use super::client::Client;
 use super::proto::{DataType, ModelConfig, ModelInput};
 use super::texts::as_text;
 use super::turbomind::Progress;
-use super::wire::{self, Inputs, datatype_word, strings_to_bytes};
+use super::wire::{self, datatype_word, strings_to_bytes};
 use crate::{Ending, Error, ErrorKind, Finish, Hop, Request, Sink, TokenSource};
 
 /// What an input is for, and the names that it goes by: TensorRT-LLM's and
@@ -112,7 +113,7 @@ impl Wire {
         let mut inputs = Inputs::default();
         for input in &self.inputs {
             if let Some((shape, raw)) = self.value(input, request) {
-                inputs.push(&input.name, datatype_word(input.data_type()), shape, raw);
+                inputs.push(&input.name, datatype_word(input.data_type()), &shape, &raw);
             }
         }
         inputs

@@ -10,9 +10,8 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as _, Frame, SizeHint};
-use prost::Message;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use tonic::codegen::{Service, http};
@@ -22,29 +21,29 @@ use tonic::{Code, Status};
 use super::wire::MESSAGE_LIMIT_BYTES;
 
 /// One byte that says whether the message is compressed, four for its length.
-const PREFIX_BYTES: usize = 5;
+pub(super) const PREFIX_BYTES: usize = 5;
 
 /// The most memory that is set aside for a message of which only the length
 /// has come.
 const TRUSTED_BYTES: usize = 1 << 20;
 
-/// A message as it goes out, with its prefix.
+/// Writes the prefix of a message into the [`PREFIX_BYTES`] that were left free
+/// for it.
 ///
 /// # Errors
-/// When it is too long for one: 4 GiB.
-pub(super) fn framed(message: &impl Message) -> Result<Bytes, Status> {
-    let len = message.encoded_len();
-    let Ok(prefix) = u32::try_from(len) else {
+/// When the message is too long for one: 4 GiB.
+pub(super) fn framed(mut bytes: BytesMut) -> Result<Bytes, Status> {
+    let len = bytes.len().saturating_sub(PREFIX_BYTES);
+    let Some((prefix, _)) = bytes.split_first_chunk_mut::<PREFIX_BYTES>() else {
+        return Err(Status::internal("no room for a prefix"));
+    };
+    let Ok(length) = u32::try_from(len) else {
         return Err(Status::resource_exhausted(format!(
-            "a message of {len} bytes is too long for gRPC"
+            "{len} bytes are too long for a message of gRPC's"
         )));
     };
-    let mut bytes = BytesMut::with_capacity(PREFIX_BYTES + len);
-    bytes.put_u8(0);
-    bytes.put_u32(prefix);
-    message
-        .encode(&mut bytes)
-        .map_err(|error| Status::internal(error.to_string()))?;
+    let [a, b, c, d] = length.to_be_bytes();
+    *prefix = [0, a, b, c, d];
     Ok(bytes.freeze())
 }
 

@@ -4,6 +4,7 @@
 
 mod address;
 mod answer;
+mod ask;
 mod chain;
 mod chatbot;
 mod client;

@@ -171,9 +171,16 @@ impl Reply {
     }
 }
 
+/// A parameter `triton_final_response` up to the value of its `bool_param`.
+const USUAL_FLAG: &[u8] = b"\x0a\x15triton_final_response\x12\x02\x08";
+
 /// An entry of the response's parameters: `None` when it is another one, else
 /// the flag, where it is a truth value.
 fn final_flag(bytes: &[u8], span: Span) -> Result<Option<Option<bool>>, Broken> {
+    // How it is mostly written: the name, then a choice of one byte.
+    if let Some(&[value @ 0..0x80]) = span.of(bytes).strip_prefix(USUAL_FLAG) {
+        return Ok(Some(Some(value != 0)));
+    }
     let mut is_flag = false;
     let mut flag = None;
     let mut entry = Fields::of(bytes, span);

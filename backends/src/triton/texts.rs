@@ -7,8 +7,9 @@ use bytes::Bytes;
 
 use tonic::transport::Channel;
 
-use super::client::{Call, Client};
-use super::wire::{self, Inputs};
+use super::ask::{Call, Inputs};
+use super::client::Client;
+use super::wire;
 use crate::{Error, ErrorKind};
 
 /// Name of the model that makes ids of text.
@@ -22,7 +23,7 @@ pub(super) const POSTPROCESSING: &str = "postprocessing";
 /// When the text is too long for a message.
 pub(super) fn preprocessing(id: u64, text: &str) -> Result<Bytes, Error> {
     let mut inputs = Inputs::default();
-    inputs.text("QUERY", vec![1, 1], text);
+    inputs.text("QUERY", &[1, 1], text);
     let call = Call {
         model: PREPROCESSING,
         id,
@@ -76,10 +77,10 @@ pub(super) fn postprocessing(
 ) -> Result<Bytes, Error> {
     let width = i64::try_from(ids.len()).unwrap_or(i64::MAX);
     let mut inputs = Inputs::default();
-    inputs.u32s("TOKENS_BATCH", vec![1, 1, width], ids);
-    inputs.u32s("sequence_length", vec![1, 1], &[offset]);
+    inputs.u32s("TOKENS_BATCH", &[1, 1, width], ids);
+    inputs.u32s("sequence_length", &[1, 1], &[offset]);
     if skips_special {
-        inputs.i32s("skip_special_tokens", vec![1, 1], &[1]);
+        inputs.i32s("skip_special_tokens", &[1, 1], &[1]);
     }
     let call = Call {
         model: POSTPROCESSING,

@@ -6,11 +6,12 @@ use std::collections::HashSet;
 use tokio::sync::OnceCell;
 
 use super::TURBOMIND;
-use super::client::{Call, Client};
+use super::ask::{Call, Inputs};
+use super::client::Client;
 use super::reply::Reply;
 use super::repository::{config_of, integer_parameter, running_limit};
 use super::texts;
-use super::wire::{self, Inputs};
+use super::wire;
 use crate::{Error, ErrorKind, Request, ServerInfo};
 
 /// The engine model, asked once about itself.
@@ -110,45 +111,45 @@ impl Turbomind {
     ) -> Call<'a> {
         let length = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
         let width = i64::from(length);
-        let one = || vec![1, 1];
+        let one: &[i64] = &[1, 1];
         let mut inputs = Inputs::default();
-        inputs.u32s("input_ids", vec![1, width], prompt);
-        inputs.u32s("input_lengths", one(), &[length]);
-        inputs.u32s("request_output_len", one(), &[request.output_tokens]);
+        inputs.u32s("input_ids", &[1, width], prompt);
+        inputs.u32s("input_lengths", one, &[length]);
+        inputs.u32s("request_output_len", one, &[request.output_tokens]);
         let takes = |name: &str| facts.inputs.contains(name);
         if takes("runtime_top_p") {
-            inputs.f32("runtime_top_p", one(), request.sampling.top_p);
+            inputs.f32("runtime_top_p", one, request.sampling.top_p);
         }
         if takes("temperature") {
-            inputs.f32("temperature", one(), request.sampling.temperature);
+            inputs.f32("temperature", one, request.sampling.temperature);
         }
         if takes("repetition_penalty") {
-            inputs.f32("repetition_penalty", one(), 1.0);
+            inputs.f32("repetition_penalty", one, 1.0);
         }
         if takes("step") {
-            inputs.i32s("step", one(), &[0]);
+            inputs.i32s("step", one, &[0]);
         }
         if takes("runtime_top_k") {
-            inputs.u32s("runtime_top_k", one(), &[request.sampling.top_k]);
+            inputs.u32s("runtime_top_k", one, &[request.sampling.top_k]);
         }
         let eos = facts.eos.and_then(|eos| i32::try_from(eos).ok());
         if let (true, Some(eos)) = (request.sampling.ignore_eos && takes("bad_words_list"), eos) {
             // One forbidden word: its ids, then the place where it ends.
-            inputs.i32s("bad_words_list", vec![1, 2, 1], &[eos, 1]);
+            inputs.i32s("bad_words_list", &[1, 2, 1], &[eos, 1]);
         }
         if let (true, Some(tokens)) = (takes("session_len"), facts.session_tokens) {
-            inputs.u32s("session_len", one(), &[tokens]);
+            inputs.u32s("session_len", one, &[tokens]);
         }
         for (name, value) in [("START", 1), ("END", 1), ("STOP", 0)] {
             if takes(name) {
-                inputs.i32s(name, one(), &[value]);
+                inputs.i32s(name, one, &[value]);
             }
         }
         if takes("CORRID") {
-            inputs.u64("CORRID", one(), request.id);
+            inputs.u64("CORRID", one, request.id);
         }
         if takes("random_seed") {
-            inputs.u64("random_seed", one(), request.id);
+            inputs.u64("random_seed", one, request.id);
         }
         Call {
             model: &self.model,

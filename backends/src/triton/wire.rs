@@ -1,12 +1,10 @@
-//! Tensors as bytes: what goes into a request and what comes out of a
-//! response. Knows Triton's layout (little endian, strings by a 4-byte length)
+//! Tensors as bytes: elements in a row, and what comes out of a response. Knows Triton's layout (little endian, strings by a 4-byte length)
 //! and no model.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::fields::Span;
 use super::proto::DataType;
-use super::proto::model_infer_request::InferInputTensor;
 use super::reply::{Reply, Tensor};
 use crate::{Error, ErrorKind, excerpt};
 
@@ -36,65 +34,6 @@ pub(super) fn element_bytes(datatype: &str) -> Option<usize> {
         "INT64" | "UINT64" | "FP64" => 8,
         _ => return None,
     })
-}
-
-/// The input tensors of one request, in the order in which they are added.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Inputs {
-    pub(super) tensors: Vec<InferInputTensor>,
-    pub(super) raw: Vec<Bytes>,
-}
-
-impl Inputs {
-    /// Adds a tensor whose bytes are made already.
-    pub(super) fn push(&mut self, name: &str, datatype: &str, shape: Vec<i64>, raw: Bytes) {
-        self.tensors.push(InferInputTensor {
-            name: name.to_owned(),
-            datatype: datatype.to_owned(),
-            shape,
-            ..InferInputTensor::default()
-        });
-        self.raw.push(raw);
-    }
-
-    /// Adds UINT32 values.
-    pub(super) fn u32s(&mut self, name: &str, shape: Vec<i64>, values: &[u32]) {
-        self.push(name, "UINT32", shape, u32s_to_bytes(values));
-    }
-
-    /// Adds INT32 values.
-    pub(super) fn i32s(&mut self, name: &str, shape: Vec<i64>, values: &[i32]) {
-        let mut raw = BytesMut::with_capacity(4 * values.len());
-        for &value in values {
-            raw.put_i32_le(value);
-        }
-        self.push(name, "INT32", shape, raw.freeze());
-    }
-
-    /// Adds one UINT64.
-    pub(super) fn u64(&mut self, name: &str, shape: Vec<i64>, value: u64) {
-        self.push(
-            name,
-            "UINT64",
-            shape,
-            Bytes::copy_from_slice(&value.to_le_bytes()),
-        );
-    }
-
-    /// Adds one FP32.
-    pub(super) fn f32(&mut self, name: &str, shape: Vec<i64>, value: f32) {
-        self.push(
-            name,
-            "FP32",
-            shape,
-            Bytes::copy_from_slice(&value.to_le_bytes()),
-        );
-    }
-
-    /// Adds one string.
-    pub(super) fn text(&mut self, name: &str, shape: Vec<i64>, text: &str) {
-        self.push(name, "BYTES", shape, strings_to_bytes(&[text.as_bytes()]));
-    }
 }
 
 /// UINT32 elements in a row.

@@ -74,6 +74,39 @@ async fn the_engine_gets_what_lmdeploy_sends() {
 }
 
 #[tokio::test]
+async fn what_was_made_before_is_what_is_sent() {
+    for name in ["tis", "tis-chatbot", "tis-direct"] {
+        let scripted = Scripted::new(vec![tokens(&[300], true), Act::End]);
+        let backend = connect(name, &scripted.start().await);
+        backend.warm(1).await.expect("the models answer");
+        let plain = request(1, 9);
+        ask(&*backend, &plain).await.0.expect(name);
+        let mut prepared = plain.clone();
+        backend.prepare(&mut prepared).await.expect("fits");
+        assert!(prepared.wire.is_some(), "{name}");
+        // Too late to be said.
+        prepared.prompt = "something else".into();
+        prepared.token_ids = [1].into();
+        let (outcome, _) = ask(&*backend, &prepared).await;
+        let seen = scripted.seen.lock().expect("no panic").clone();
+        let first = |model: &str| {
+            let asked = seen.iter().filter(|request| request.model_name == model);
+            let mut asked = asked.filter(|request| request.id == "1");
+            (asked.next().cloned(), asked.next().cloned())
+        };
+        // The chained ways are told the prompt's ids by the server.
+        let (plain, prepared) = match name {
+            "tis-direct" => first("turbomind"),
+            _ => {
+                outcome.expect(name);
+                first("preprocessing")
+            }
+        };
+        assert!(plain.is_some() && plain == prepared, "{name}: {prepared:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_end_of_sequence_is_forbidden_only_when_asked() {
     let scripted = Scripted::new(vec![tokens(&[300], true), Act::End]);
     let mut natural = request(1, 9);

@@ -1,6 +1,7 @@
 //! Configurations that were seen, and what is made of them.
 
 use super::Wire;
+use crate::triton::ask::tests::read;
 use crate::triton::proto::{DataType, ModelConfig, ModelInput, ModelOutput};
 use crate::{ErrorKind, PromptMode, Request, Sampling};
 
@@ -51,8 +52,8 @@ fn request(ignore_eos: bool) -> Request {
 
 /// Name, type, shape and bytes of each tensor that would be sent.
 fn sent(wire: &Wire, ignore_eos: bool) -> Vec<(String, String, Vec<i64>, Vec<u8>)> {
-    let inputs = wire.inputs(&request(ignore_eos));
-    let tensors = inputs.tensors.into_iter().zip(inputs.raw);
+    let sent = read(wire.inputs(&request(ignore_eos)));
+    let tensors = sent.inputs.into_iter().zip(sent.raw_input_contents);
     tensors
         .map(|(tensor, raw)| (tensor.name, tensor.datatype, tensor.shape, raw.to_vec()))
         .collect()

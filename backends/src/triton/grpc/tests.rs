@@ -13,7 +13,6 @@ use tonic::codegen::http::{HeaderMap, HeaderValue, StatusCode};
 use tonic::{Code, Status};
 
 use super::{Messages, framed};
-use crate::triton::proto::{ModelReadyRequest, ServerReadyRequest};
 
 /// An answer by script.
 struct Script(VecDeque<Result<Frame<Bytes>, Status>>);
@@ -169,14 +168,8 @@ fn a_length_alone_takes_no_memory() {
 
 #[test]
 fn a_message_goes_out_behind_its_length() {
-    let message = ModelReadyRequest {
-        name: "m".to_owned(),
-        version: String::new(),
-    };
-    assert_eq!(
-        framed(&message).expect("short"),
-        &b"\0\0\0\0\x03\x0a\x01m"[..]
-    );
-    let empty = framed(&ServerReadyRequest {}).expect("short");
-    assert_eq!(empty, &[0; 5][..]);
+    let message = framed(BytesMut::from(&b".....abc"[..])).expect("short");
+    assert_eq!(message, &b"\0\0\0\0\x03abc"[..]);
+    assert_eq!(framed(BytesMut::zeroed(5)).expect("short"), &[0; 5][..]);
+    assert!(framed(BytesMut::zeroed(4)).is_err());
 }

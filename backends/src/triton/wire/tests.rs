@@ -5,9 +5,7 @@ use proptest::prelude::{ProptestConfig, any, prop, proptest};
 
 use prost::Message;
 
-use super::{
-    DataType, Inputs, Reply, datatype_word, output, required, strings_of_bytes, strings_to_bytes,
-};
+use super::{DataType, Reply, datatype_word, output, required, strings_of_bytes, strings_to_bytes};
 use crate::ErrorKind;
 use crate::triton::proto::ModelInferResponse;
 use crate::triton::proto::model_infer_response::InferOutputTensor;
@@ -38,29 +36,6 @@ fn message(outputs: &[(&str, &str, &[i64], &[u8])]) -> ModelInferResponse {
             .collect(),
         ..ModelInferResponse::default()
     }
-}
-
-#[test]
-fn inputs_are_little_endian_and_in_order() {
-    let mut inputs = Inputs::default();
-    inputs.text("QUERY", vec![1, 1], " w475");
-    inputs.u32s("input_ids", vec![1, 2], &[1, 0x0102_0304]);
-    inputs.i32s("bad_words_list", vec![1, 2, 1], &[2, -1]);
-    inputs.u64("CORRID", vec![1, 1], 7);
-    inputs.f32("temperature", vec![1, 1], 1.0);
-    let raw: Vec<&[u8]> = inputs.raw.iter().map(Bytes::as_ref).collect();
-    assert_eq!(raw[0], b"\x05\0\0\0 w475");
-    assert_eq!(raw[1], [1, 0, 0, 0, 4, 3, 2, 1]);
-    assert_eq!(raw[2], [2, 0, 0, 0, 255, 255, 255, 255]);
-    assert_eq!(raw[3], [7, 0, 0, 0, 0, 0, 0, 0]);
-    assert_eq!(raw[4], [0, 0, 0x80, 0x3f]);
-    let words: Vec<&str> = inputs
-        .tensors
-        .iter()
-        .map(|tensor| tensor.datatype.as_str())
-        .collect();
-    assert_eq!(words, ["BYTES", "UINT32", "INT32", "UINT64", "FP32"]);
-    assert_eq!(inputs.tensors[2].shape, [1, 2, 1]);
 }
 
 #[test]
