@@ -76,6 +76,8 @@ fn measure(
         stop: Stop::default(),
         first_id,
         ramp: load.ramp,
+        // The figures themselves say it.
+        warn: |_| (),
     };
     let header = RunHeader {
         format: record::FORMAT,

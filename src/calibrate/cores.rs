@@ -52,6 +52,31 @@ pub fn pin(core: usize) -> Result<()> {
     anyhow::bail!("threads cannot be kept on core {core} on this system")
 }
 
+/// Keeps this thread, and those that it starts from now on, on some cores.
+///
+/// # Errors
+/// When the system does not let it.
+#[cfg(target_os = "linux")]
+pub fn keep_to(cores: &[usize]) -> Result<()> {
+    use anyhow::Context;
+    use rustix::thread::{CpuSet, sched_setaffinity};
+
+    let mut set = CpuSet::new();
+    for &core in cores.iter().filter(|core| **core < CpuSet::MAX_CPU) {
+        set.set(core);
+    }
+    sched_setaffinity(None, &set).context("cannot keep to a part of the cores")
+}
+
+/// See the other one: here it cannot be done.
+///
+/// # Errors
+/// Always.
+#[cfg(not(target_os = "linux"))]
+pub fn keep_to(_: &[usize]) -> Result<()> {
+    anyhow::bail!("threads cannot be kept on cores on this system")
+}
+
 #[cfg(test)]
 mod tests {
     use super::{allowed, pin};

@@ -2,8 +2,13 @@
 //! own, whose book says when each message was handed over. Knows no server
 //! but these, and subtracts nothing from anybody's figures.
 
+mod arm;
 pub mod cores;
+mod experiment;
+mod join;
+mod ladder;
 pub mod process;
 pub mod server;
 
+pub use experiment::{Settings, calibrate, wire_of};
 pub use process::{YardOptions, YardProcess};

@@ -2,6 +2,7 @@
 //! typed, not yet what it means. One place per flag; [`crate::config`] checks
 //! and completes it.
 
+mod calibrate;
 mod run;
 mod sim;
 mod work;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use calibrate::CalibrateArgs;
 pub use run::RunArgs;
 pub use sim::SimArgs;
 pub use work::{AskArgs, DataArgs, PromptArg, WorkArgs};
@@ -36,6 +38,8 @@ Examples:
   Both servers, the same prompts, side by side:
     pairbench compare --backend tis=0.0.0.0:33337 \\
       --backend api_server=0.0.0.0:23333 ./tokenizer ./sharegpt.json
+  How much of it is the client's own delay: first, at the same load
+    pairbench calibrate --concurrency 32
   What would be asked, and its digest, without a server:
     pairbench dataset ./tokenizer ./sharegpt.json
   The same report again, from the records:
@@ -53,6 +57,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Compare all ways on embedded, simulated servers with bundled data
     Demo(DemoArgs),
+    /// Measure the client's own delay, so that compare can weigh it
+    Calibrate(CalibrateArgs),
     /// Serve a simulated model, to try clients against
     Serve(ServeArgs),
     /// Print the report of finished runs again, from their records
@@ -290,7 +296,8 @@ mod tests {
         let mut cli = Cli::command();
         cli.build();
         let mut pages = vec![cli.render_long_help().to_string()];
-        for verb in cli.get_subcommands_mut() {
+        // A hidden verb is called by ourselves; nobody reads its help.
+        for verb in cli.get_subcommands_mut().filter(|verb| !verb.is_hide_set()) {
             pages.push(verb.render_long_help().to_string());
             pages.push(verb.render_help().to_string());
         }

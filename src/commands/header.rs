@@ -57,6 +57,8 @@ pub(super) fn header(
         command: command_line(std::env::args_os().map(|arg| arg.to_string_lossy().into_owned())),
         cores: std::thread::available_parallelism()
             .map_or(0, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),
+        client_floor: None,
+        client_floor_unused: None,
     }
 }
 

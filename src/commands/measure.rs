@@ -8,6 +8,7 @@ use anyhow::{Context, Error, Result, bail, ensure};
 use backends::Clock;
 
 use super::arms::{self, Ready};
+use super::floor::Known;
 use super::header::header;
 use super::{advise, asked, chat};
 use crate::config::Config;
@@ -54,9 +55,11 @@ pub(super) fn measure(config: &Config) -> Result<Outcome> {
         .build()
         .context("cannot start the runtime")?;
     let stop = Stop::default();
+    let known = Known::of(config);
     let basis = Basis {
         tokenizer: &tokenizer,
         template: template.as_deref(),
+        known: &known,
     };
     let outcome = runtime.block_on(async {
         tokio::select! {
@@ -71,12 +74,15 @@ pub(super) fn measure(config: &Config) -> Result<Outcome> {
     outcome
 }
 
-/// What makes tokens of conversations.
+/// What all runs stand on: what makes tokens of conversations, and what was
+/// found out about the client before.
 #[derive(Clone, Copy)]
 struct Basis<'a> {
     tokenizer: &'a Tokenizer,
     /// The chat template, where prompts are rendered.
     template: Option<&'a ChatTemplate>,
+    /// What the client knows of its own delay.
+    known: &'a Known,
 }
 
 async fn all(
@@ -144,6 +150,7 @@ async fn one(
         stop: stop.clone(),
         first_id: wall.first_id(),
         ramp: config.run.ramp,
+        warn: advise,
     };
     let of_arm = || ready.name();
     let mut parting = None;
@@ -176,6 +183,7 @@ async fn one(
     );
     header.chat_template = basis.template.map(|template| template.origin().to_owned());
     header.prompt_parting = parting;
+    basis.known.enter(&mut header);
     runner.run(&plan, &header, &folder).await?;
     let mut run = record::load(&folder)?;
     run.recount = recount(&run, tokenizer);

@@ -3,9 +3,11 @@
 
 mod arms;
 mod asked;
+mod calibrate;
 mod chat;
 mod compare;
 mod dataset;
+mod floor;
 mod header;
 mod measure;
 mod profile;
@@ -19,7 +21,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use crate::cli::{Cli, Command};
-use crate::config::Config;
+use crate::config::{CalibrateConfig, Config};
 
 /// How a command that came to its end leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,7 @@ pub fn execute(cli: Cli) -> Result<Exit> {
         Command::Profile(args) => profile::profile(&Config::of_profile(args)?),
         Command::Compare(args) => compare::compare(&Config::of_compare(args)?),
         Command::Demo(args) => compare::compare(&Config::of_demo(args)?),
+        Command::Calibrate(args) => calibrate::calibrate(&CalibrateConfig::of(&args)?),
         Command::Serve(args) => serve::serve(&args),
         Command::Report(args) => report::report(&args),
         Command::Dataset(args) => dataset::dataset(&args),

@@ -2,6 +2,7 @@
 //! settings for the rooms that follow. A configuration that exists is one that
 //! can be tried; nothing here opens a file or a connection.
 
+mod calibrate;
 mod sim;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use backends::{Entry, PromptMode, Sampling, Target};
 use crate::cli::{CompareArgs, DemoArgs, ProfileArgs, RunArgs};
 use crate::workload::Rules;
 
+pub use calibrate::CalibrateConfig;
 pub use sim::SimConfig;
 pub use work::{Data, Source, Work, tokenizer_family};
 
@@ -275,16 +277,7 @@ fn arm(
 }
 
 fn run(args: RunArgs, default_csv: &str) -> Result<RunConfig> {
-    let client_threads = match args.client_threads {
-        Some(threads) => {
-            ensure!(
-                (1..=MAX_THREADS).contains(&threads),
-                "--client-threads {threads}: must be from 1 to {MAX_THREADS}"
-            );
-            usize::try_from(threads)?
-        }
-        None => threads_for(args.concurrency),
-    };
+    let client_threads = client_threads(args.client_threads, args.concurrency)?;
     ensure!(
         args.warmup <= MAX_WARMUP,
         "--warmup {}: at most {MAX_WARMUP} per slot",
@@ -301,6 +294,17 @@ fn run(args: RunArgs, default_csv: &str) -> Result<RunConfig> {
         csv: args.csv.unwrap_or_else(|| default_csv.into()),
         records: args.records,
     })
+}
+
+fn client_threads(given: Option<u32>, concurrency: u32) -> Result<usize> {
+    let Some(threads) = given else {
+        return Ok(threads_for(concurrency));
+    };
+    ensure!(
+        (1..=MAX_THREADS).contains(&threads),
+        "--client-threads {threads}: must be from 1 to {MAX_THREADS}"
+    );
+    Ok(usize::try_from(threads)?)
 }
 
 fn concurrency(value: u32) -> Result<u32> {

@@ -210,7 +210,7 @@ fn read_records(path: &Path) -> Result<(Vec<Record>, u32)> {
     Ok((records, broken_lines))
 }
 
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
 }
@@ -237,7 +237,7 @@ fn readable_by_all(parent: &Path) -> std::io::Result<tempfile::NamedTempFile> {
 
 /// Writes whole or not at all: into a temporary file beside the target, then
 /// renamed over it.
-fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     let failed = || format!("cannot write {}", path.display());
     let parent = path.parent().unwrap_or(Path::new("."));
     let mut file = readable_by_all(parent).with_context(failed)?;

@@ -5,14 +5,19 @@
 //!
 //! A folder holds `run.json` ([`RunHeader`]), `requests.jsonl` (one
 //! [`Record`] a line, in order of completion), `recount.json` ([`Recount`])
-//! and, when the run came to its end, `end.json` ([`RunEnd`]).
+//! and, when the run came to its end, `end.json` ([`RunEnd`]). Beside the folders
+//! of the runs lies `calibration.json` ([`Calibration`]), if there is one.
 
+mod calibration;
 mod files;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use calibration::{
+    BackendFloor, CALIBRATION_FORMAT, Calibration, ClientFloor, Delay, Host, Load, Round, Rung,
+};
 pub use files::{Recorder, check_parent, create_folder, load, save_recount};
 
 /// Version of the files' layout. A folder with another number is refused.
@@ -97,6 +102,13 @@ pub struct RunHeader {
     pub command: Vec<String>,
     /// Processor cores of the client's machine.
     pub cores: u32,
+    /// What a calibration at this load says of the client's own delay; absent
+    /// where there was none that may be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_floor: Option<ClientFloor>,
+    /// Why a calibration that was there was not used, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_floor_unused: Option<String>,
 }
 
 impl RunHeader {
@@ -234,6 +246,16 @@ pub struct RunEnd {
     /// Processor time of the busiest of these threads.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub busiest_thread_cpu_ns: Option<u64>,
+    /// Time in which the client's threads were ready to run and waited for a
+    /// core, all of them together.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub client_wait_ns: Option<u64>,
+    /// The same of the busiest thread.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub busiest_thread_wait_ns: Option<u64>,
+    /// Times that the client's threads got a core, all of them together.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub client_turns: Option<u64>,
     /// The server's own counters over the run: value after minus value before.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub server_counters: BTreeMap<String, f64>,

@@ -45,6 +45,12 @@ pub(super) fn ms(ns: Option<f64>) -> String {
     }
 }
 
+/// Whole nanoseconds as milliseconds to the microsecond, for the client's own
+/// delays, which may be negative.
+pub(super) fn fine_ms(ns: i64) -> String {
+    grouped_decimal(ns as f64 / 1e6, 3)
+}
+
 /// Mean, p50, p90, p95, p99 and max in milliseconds.
 pub(super) fn ms_row(of: Option<Distribution>) -> Vec<String> {
     let parts: [fn(Distribution) -> f64; 6] = [

@@ -3,6 +3,7 @@
 //! clock; the only file it touches is the CSV that it is told to append to.
 
 mod asked;
+pub mod calibrate;
 pub mod csv;
 pub mod dataset;
 mod format;

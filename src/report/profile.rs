@@ -1,10 +1,10 @@
 //! The page of one run, below its verdict.
 
 use super::asked::{asked, foreign, server};
-use super::format::{ABSENT, Grid, line, ms, ms_row, number, token_source};
+use super::format::{ABSENT, Grid, fine_ms, line, ms, ms_row, number, token_source};
 use crate::record::Run;
 use crate::stats::words::{grouped, one_line, percent_off};
-use crate::stats::{Summary, Tokens};
+use crate::stats::{Client, Summary, Tokens};
 
 pub(super) fn render(out: &mut String, run: &Run, summary: &Summary) {
     out.push('\n');
@@ -24,7 +24,7 @@ pub(super) fn render(out: &mut String, run: &Run, summary: &Summary) {
     out.push('\n');
     messages(out, summary, header.stream);
     start(out, summary);
-    client(out, summary);
+    client(out, run, summary);
 }
 
 fn counts(out: &mut String, summary: &Summary) {
@@ -216,7 +216,7 @@ fn start(out: &mut String, summary: &Summary) {
     }
 }
 
-fn client(out: &mut String, summary: &Summary) {
+fn client(out: &mut String, run: &Run, summary: &Summary) {
     let client = &summary.client;
     let percent = |figure: Option<f64>| match figure {
         Some(figure) => format!("{} % of a core", number(Some(figure), 1)),
@@ -226,11 +226,37 @@ fn client(out: &mut String, summary: &Summary) {
         out,
         "client's cost",
         &format!(
-            "CPU {}, busiest thread {}; slip p99 {} ms; most in flight {}",
+            "CPU {}, busiest thread {}{}; slip p99 {} ms; most in flight {}",
             percent(client.cpu_percent),
             percent(client.busiest_thread_percent),
+            waited(client),
             ms(summary.latencies.slip.map(|slip| slip.p99)),
             grouped(client.in_flight_peak)
         ),
     );
+    let floor = match (&run.header.client_floor, &run.header.client_floor_unused) {
+        (Some(of), _) => format!(
+            "mean {} ms, p99 {} ms from hand-over to mark, at {} in flight (calibrated {})",
+            fine_ms(of.floor.mean_ns),
+            fine_ms(of.floor.p99_ns),
+            grouped(u64::from(of.concurrency)),
+            foreign(&of.calibrated_utc)
+        ),
+        (None, Some(why)) => format!(
+            "not known: a calibration is there, but {}",
+            one_line(why, 200)
+        ),
+        (None, None) => return,
+    };
+    line(out, "client floor", &floor);
+}
+
+/// The part of the busy time that was no work, where there was some.
+fn waited(client: &Client) -> String {
+    match client.busiest_thread_wait_percent {
+        Some(percent) if percent >= 0.05 => {
+            format!(" (of which {} % waiting for one)", number(Some(percent), 1))
+        }
+        _ => String::new(),
+    }
 }

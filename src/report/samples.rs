@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{HopRecord, Mark, Record, Run, RunEnd};
+use crate::record::{ClientFloor, Delay, HopRecord, Mark, Record, Run, RunEnd};
 use crate::stats::fixture::{failed, header};
 
 /// How an arm spends its time, in microseconds.
@@ -189,6 +189,7 @@ fn sample(manner: &Manner) -> Run {
     header.adds_bos = true;
     header.concurrency = 32;
     header.num_prompts = 1_000;
+    header.client_floor = floor(manner.backend);
     Run {
         header,
         records,
@@ -197,10 +198,31 @@ fn sample(manner: &Manner) -> Run {
             span_ns,
             client_cpu_ns: Some(span_ns / 10 * 4),
             busiest_thread_cpu_ns: Some(span_ns / 100 * 17),
+            client_wait_ns: Some(span_ns / 1_000 * 4),
+            busiest_thread_wait_ns: Some(span_ns / 1_000 * 3),
+            client_turns: Some(span_ns / 1_000_000),
             ..RunEnd::default()
         }),
         broken_lines: 0,
     }
+}
+
+/// What a calibration says of the client, unless the backend cannot be
+/// calibrated.
+fn floor(backend: &str) -> Option<ClientFloor> {
+    let mean_ns = 31_000 + 1_000 * i64::try_from(backend.len()).ok()?;
+    (backend != "tis-chatbot").then(|| ClientFloor {
+        calibrated_utc: "2026-01-02T02:59:10Z".to_owned(),
+        concurrency: 32,
+        floor: Delay {
+            count: 38_400,
+            mean_ns,
+            p50_ns: mean_ns - 3_000,
+            p99_ns: mean_ns * 4,
+            max_ns: mean_ns * 30,
+        },
+        round_means_ns: (0..6).map(|round| mean_ns + mean_ns * round / 90).collect(),
+    })
 }
 
 /// Five arms that did the same work.
@@ -235,6 +257,9 @@ pub(super) fn troubled() -> Run {
     let mut run = arms().swap_remove(4);
     run.header.simulated = false;
     run.header.workload = "9f8e7d6c".to_owned();
+    run.header.client_floor = None;
+    run.header.client_floor_unused =
+        Some("it was made with 256 requests in flight, this run has 32".to_owned());
     for record in &mut run.records {
         record.server_prompt_tokens = Some(record.prompt_tokens + 28);
         if record.index % 9 == 0 {

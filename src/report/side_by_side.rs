@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use super::asked::{asked, server};
-use super::format::{ABSENT, Grid, line, ms, number, token_source, wrap};
-use crate::record::RunHeader;
+use super::format::{ABSENT, Grid, fine_ms, line, ms, number, token_source, wrap};
+use crate::record::{Delay, RunHeader};
 use crate::stats::words::{grouped, one_line};
-use crate::stats::{Arm, Metric, Summary, ratio};
+use crate::stats::{Arm, Metric, Summary, floor_difference, ratio};
 
 /// Rows of throughput, with their decimals.
 const THROUGHPUT: [(&str, Metric, usize); 3] = [
@@ -213,6 +213,60 @@ fn client(grid: &mut Grid, arms: &[Arm<'_>]) {
     row(grid, "busiest thread, %", arms, |summary| {
         number(summary.client.busiest_thread_percent, 1)
     });
+    row(grid, "waited for a core, %", arms, |summary| {
+        number(summary.client.busiest_thread_wait_percent, 1)
+    });
+    floors(grid, arms);
+}
+
+/// What the calibration says, if any arm has one.
+fn floors(grid: &mut Grid, arms: &[Arm<'_>]) {
+    let floor = |arm: &Arm<'_>| arm.run.header.client_floor.as_ref().map(|of| of.floor);
+    if arms.iter().all(|arm| floor(arm).is_none()) {
+        return;
+    }
+    let mut row = |name: &str, part: fn(Delay) -> i64| {
+        let cell = |arm| floor(arm).map_or(ABSENT.to_owned(), |of| fine_ms(part(of)));
+        let cells: Vec<String> = arms.iter().map(cell).collect();
+        grid.row(name, &cells);
+    };
+    row("  floor mean, ms", |of| of.mean_ns);
+    row("  floor p99, ms", |of| of.p99_ns);
+}
+
+/// How much longer the client takes with each arm than with the first, and why
+/// a calibration was not used.
+fn floor_notes(out: &mut String, arms: &[Arm<'_>], names: &[String]) {
+    for (arm, name) in arms.iter().zip(names) {
+        if let Some(why) = &arm.run.header.client_floor_unused {
+            let text = format!(
+                "{name}: the client's floor is not known: a calibration is there, but {}",
+                one_line(why, 200)
+            );
+            wrap(out, "", &text);
+        }
+    }
+    // Against the first arm that has one.
+    let mut known = arms
+        .iter()
+        .zip(names)
+        .filter_map(|(arm, name)| Some((arm.run.header.client_floor.as_ref()?, name)));
+    let Some((first, first_name)) = known.next() else {
+        return;
+    };
+    for (other, name) in known {
+        if let Some(by) = floor_difference(first, other) {
+            let text = format!(
+                "client floor of {name} minus {first_name}: {:+.3} ms, 95 % interval {:+.3} to \
+                 {:+.3} ms ({} paired rounds of the calibration); reported, never subtracted",
+                by.mean / 1e6,
+                by.low / 1e6,
+                by.high / 1e6,
+                by.count
+            );
+            wrap(out, "", &text);
+        }
+    }
 }
 
 /// What does not fit a cell, and what the ratios are not.
@@ -237,6 +291,7 @@ fn notes(out: &mut String, arms: &[Arm<'_>], names: &[String]) {
             &format!("{}: tokens counted from {words}", names.join(", ")),
         );
     }
+    floor_notes(out, arms, names);
     if arms.len() > 1 {
         out.push_str("one run per arm: the ratios are of these runs; how certain they are, they do not say\n");
     }

@@ -1,13 +1,87 @@
-//! Processor time of the client's own threads, as the system counts it.
+//! Processor time of the client's own threads, and the time they waited for a
+//! processor, as the system counts both.
 
 use std::collections::HashMap;
 
 use super::CLIENT_THREAD;
+use crate::record::RunEnd;
 
-/// Processor time of each client thread at one moment; empty where the system
-/// does not tell (it is read from Linux' `/proc`).
+/// What one thread, or several together, had of the processors. A thread that
+/// waits for a message is none of this; one that has its message and waits for
+/// a core is as busy as one that runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Spent {
+    /// Nanoseconds on a core.
+    pub(super) cpu_ns: u64,
+    /// Nanoseconds ready to run, without a core.
+    pub(super) wait_ns: u64,
+    /// Times that it got a core.
+    pub(super) turns: u64,
+}
+
+impl Spent {
+    /// Nanoseconds that were not idle.
+    pub(super) fn busy_ns(self) -> u64 {
+        self.cpu_ns.saturating_add(self.wait_ns)
+    }
+
+    fn since(self, earlier: Self) -> Self {
+        Self {
+            cpu_ns: self.cpu_ns.saturating_sub(earlier.cpu_ns),
+            wait_ns: self.wait_ns.saturating_sub(earlier.wait_ns),
+            turns: self.turns.saturating_sub(earlier.turns),
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            cpu_ns: self.cpu_ns.saturating_add(other.cpu_ns),
+            wait_ns: self.wait_ns.saturating_add(other.wait_ns),
+            turns: self.turns.saturating_add(other.turns),
+        }
+    }
+
+    /// The line of a thread's `schedstat`: nanoseconds on a processor,
+    /// nanoseconds waiting on a run queue, time slices (Linux,
+    /// Documentation/scheduler/sched-stats.rst, "/proc/<pid>/schedstat").
+    fn read(line: &str) -> Option<Self> {
+        let mut numbers = line.split_whitespace().map(str::parse);
+        let mut next = || numbers.next()?.ok();
+        Some(Self {
+            cpu_ns: next()?,
+            wait_ns: next()?,
+            turns: next()?,
+        })
+    }
+}
+
+/// What the client's threads had between two moments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shares {
+    /// All threads together.
+    pub(super) all: Spent,
+    /// The one that was idle for the least time.
+    pub(super) busiest: Spent,
+}
+
+impl Shares {
+    /// The end of a run as far as it is known here: everything else is unset.
+    pub(super) fn end(shares: Option<Self>) -> RunEnd {
+        RunEnd {
+            client_cpu_ns: shares.map(|shares| shares.all.cpu_ns),
+            busiest_thread_cpu_ns: shares.map(|shares| shares.busiest.cpu_ns),
+            client_wait_ns: shares.map(|shares| shares.all.wait_ns),
+            busiest_thread_wait_ns: shares.map(|shares| shares.busiest.wait_ns),
+            client_turns: shares.map(|shares| shares.all.turns),
+            ..RunEnd::default()
+        }
+    }
+}
+
+/// What each client thread has had by one moment; empty where the system does
+/// not tell (it is read from Linux' `/proc`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct ThreadTimes(HashMap<u64, u64>);
+pub(super) struct ThreadTimes(HashMap<u64, Spent>);
 
 impl ThreadTimes {
     /// Asks the system.
@@ -22,46 +96,85 @@ impl ThreadTimes {
             if name.trim_end() != CLIENT_THREAD {
                 return None;
             }
-            // First number: nanoseconds on a processor
-            // (Linux, Documentation/scheduler/sched-stats.rst).
             let stat = std::fs::read_to_string(path.join("schedstat")).ok()?;
             let id = path.file_name()?.to_str()?.parse().ok()?;
-            Some((id, stat.split(' ').next()?.parse().ok()?))
+            Some((id, Spent::read(&stat)?))
         });
         Self(times.collect())
     }
 
-    /// Time since `earlier`, of all threads together and of the busiest one;
-    /// `None` where the system does not tell.
+    /// What the threads that are there now have had since `earlier`; `None`
+    /// where the system does not tell.
     #[must_use]
-    pub(super) fn since(&self, earlier: &Self) -> Option<(u64, u64)> {
-        let spent = self.0.iter().map(|(id, now_ns)| {
-            let before_ns = earlier.0.get(id).copied().unwrap_or_default();
-            now_ns.saturating_sub(before_ns)
+    pub(super) fn since(&self, earlier: &Self) -> Option<Shares> {
+        let spent = self.0.iter().map(|(id, now)| {
+            let before = earlier.0.get(id).copied().unwrap_or_default();
+            now.since(before)
         });
-        let (sum, max) = spent.fold((0, None), |(sum, max), ns| (sum + ns, max.max(Some(ns))));
-        Some((sum, max?))
+        spent.fold(None, |shares: Option<Shares>, one| {
+            let Some(shares) = shares else {
+                return Some(Shares {
+                    all: one,
+                    busiest: one,
+                });
+            };
+            let busier = one.busy_ns() > shares.busiest.busy_ns();
+            Some(Shares {
+                all: shares.all.and(one),
+                busiest: if busier { one } else { shares.busiest },
+            })
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use super::{Shares, Spent, ThreadTimes};
 
-    use super::ThreadTimes;
+    fn spent(cpu_ns: u64, wait_ns: u64, turns: u64) -> Spent {
+        Spent {
+            cpu_ns,
+            wait_ns,
+            turns,
+        }
+    }
 
-    fn times(list: &[(u64, u64)]) -> ThreadTimes {
-        ThreadTimes(list.iter().copied().collect::<HashMap<_, _>>())
+    fn times(list: &[(u64, Spent)]) -> ThreadTimes {
+        ThreadTimes(list.iter().copied().collect())
     }
 
     #[test]
     fn the_sum_and_the_busiest_thread_are_told() {
-        let spent = times(&[(1, 50), (2, 70), (3, 5)]).since(&times(&[(1, 10), (2, 60)]));
-        assert_eq!(spent, Some((55, 40)));
+        let before = times(&[(1, spent(10, 0, 2)), (2, spent(60, 5, 3))]);
+        let now = times(&[
+            (1, spent(50, 1, 4)),
+            (2, spent(70, 95, 5)),
+            (3, spent(5, 0, 1)),
+        ]);
+        // The second thread ran least and waited longest.
+        let expected = Shares {
+            all: spent(55, 91, 5),
+            busiest: spent(10, 90, 2),
+        };
+        assert_eq!(now.since(&before), Some(expected));
     }
 
     #[test]
     fn no_threads_is_no_answer() {
         assert_eq!(times(&[]).since(&times(&[])), None);
+    }
+
+    #[test]
+    fn the_systems_line_is_read() {
+        for (line, expected) in [
+            ("0 60730 1\n", Some(spent(0, 60_730, 1))),
+            ("12 3 4 extra", Some(spent(12, 3, 4))),
+            ("12 3", None),
+            ("", None),
+            ("a b c", None),
+            ("-1 2 3", None),
+        ] {
+            assert_eq!(Spent::read(line), expected, "{line:?}");
+        }
     }
 }

@@ -7,6 +7,7 @@ mod cpu;
 mod crew;
 mod descriptors;
 mod gate;
+mod host;
 mod progress;
 mod runner;
 mod slot;
@@ -15,9 +16,11 @@ mod team;
 #[cfg(test)]
 mod tests;
 mod wall;
+mod watch;
 
 pub use crew::{Crew, Seat};
 pub use descriptors::make_room;
+pub use host::host;
 pub use progress::{Progress, Show, Steps};
 pub use runner::Runner;
 pub use slot::Limits;

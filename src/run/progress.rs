@@ -17,7 +17,13 @@ struct Counts {
     done: AtomicU64,
     failed: AtomicU64,
     tokens: AtomicU64,
+    took_ns: AtomicU64,
+    /// Requests by their slip in microseconds: none, 1, 2 to 3, 4 to 7, ...
+    slips: [AtomicU64; SLIP_STEPS],
 }
+
+/// Steps of two; the last one has everything above half an hour.
+const SLIP_STEPS: usize = 32;
 
 impl Progress {
     /// A request came to its end.
@@ -28,6 +34,59 @@ impl Progress {
             self.0.failed.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+impl Progress {
+    /// A request went out `slip_ns` after it was due, and took `took_ns`.
+    pub fn went_out(&self, slip_ns: u64, took_ns: u64) {
+        self.0.took_ns.fetch_add(took_ns, Ordering::Relaxed);
+        let bits = u64::BITS - (slip_ns / 1_000).leading_zeros();
+        let step = usize::try_from(bits).unwrap_or(usize::MAX);
+        if let Some(slips) = self.0.slips.get(step.min(SLIP_STEPS - 1)) {
+            slips.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What is known of the requests that are over.
+    pub(super) fn slips(&self) -> Slips {
+        let counts: Vec<u64> = self
+            .0
+            .slips
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .collect();
+        let requests: u64 = counts.iter().sum();
+        let mut above = 0;
+        let step = counts.iter().rposition(|count| {
+            above += count;
+            above * 100 > requests
+        });
+        Slips {
+            requests,
+            mean_ns: self
+                .0
+                .took_ns
+                .load(Ordering::Relaxed)
+                .checked_div(requests)
+                .unwrap_or(0),
+            p99_ns: match step {
+                Some(step) if step > 0 => 1_000 << (step - 1),
+                _ => 0,
+            },
+        }
+    }
+}
+
+/// The client's own delays before requests, as far as a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slips {
+    /// Requests that are over.
+    pub(super) requests: u64,
+    /// What they took, on average.
+    pub(super) mean_ns: u64,
+    /// What the 99th percentile of their slips is at least, and less than twice
+    /// of.
+    pub(super) p99_ns: u64,
 }
 
 /// The line on the terminal; gone when dropped.
@@ -166,4 +225,33 @@ fn style(progress: Progress) -> ProgressStyle {
             let _ = write!(out, "{}", tokens.saturating_mul(1000) / millis.max(1));
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Progress, Slips};
+
+    #[test]
+    fn slips_are_known_to_a_factor_of_two() {
+        let progress = Progress::default();
+        let nothing = Slips {
+            requests: 0,
+            mean_ns: 0,
+            p99_ns: 0,
+        };
+        assert_eq!(progress.slips(), nothing);
+        for _ in 0..99 {
+            progress.went_out(999, 10_000);
+        }
+        progress.went_out(5_500_000, 30_000);
+        let one_in_a_hundred = Slips {
+            requests: 100,
+            mean_ns: 10_200,
+            p99_ns: 0,
+        };
+        assert_eq!(progress.slips(), one_in_a_hundred, "that is not above 1 %");
+        progress.went_out(u64::MAX, 10_200);
+        let found = progress.slips();
+        assert_eq!((found.requests, found.p99_ns), (101, 4_096_000));
+    }
 }

@@ -11,9 +11,10 @@ use anyhow::{Result, bail};
 use backends::{Backend, Clock, Error, ErrorKind, ServerCounters};
 use futures_util::{StreamExt, stream};
 
-use super::cpu::ThreadTimes;
+use super::cpu::{Shares, ThreadTimes};
 use super::slot::{Limits, Shared};
 use super::team::{StartLine, slots_of};
+use super::watch::Watch;
 use super::{Progress, Seat, Show, Stop};
 use crate::plan::{Job, Plan};
 use crate::record::{Record, Recorder, RunEnd, RunHeader};
@@ -41,6 +42,8 @@ pub struct Runner {
     pub first_id: u64,
     /// Over which a run's slots start, evenly; zero: all at once.
     pub ramp: Duration,
+    /// Hears, at most once, that the client falls behind while a run goes.
+    pub warn: fn(&str),
 }
 
 impl Runner {
@@ -148,17 +151,17 @@ impl Runner {
         let _ = self.warm(plan.concurrency).await;
         let line = StartLine::of(&self.seats, &shared, &recorder.door()).await;
         let cpu_before = ThreadTimes::now();
+        let watch = Watch::start(self.clock, &shared.progress, self.warn);
         let start_ns = line.run(self.clock).await;
         let span_ns = self.clock.now_ns() - start_ns;
         let cpu = ThreadTimes::now().since(&cpu_before);
-        drop(show);
+        drop((watch, show));
         let counters_after = self.counters().await;
         let end = RunEnd {
             interrupted: self.stop.is_wished(),
             span_ns,
-            client_cpu_ns: cpu.map(|(all_ns, _)| all_ns),
-            busiest_thread_cpu_ns: cpu.map(|(_, busiest_ns)| busiest_ns),
             server_counters: difference(counters_before, counters_after),
+            ..Shares::end(cpu)
         };
         recorder.finish(&end)?;
         Ok(end)

@@ -98,6 +98,9 @@ pub(super) async fn work(
         // progress line only.
         let pieces = u32::try_from(record.marks.len()).unwrap_or(u32::MAX);
         let tokens = u64::from(record.completion_tokens.unwrap_or(pieces));
+        let slip_ns = record.issued_ns.saturating_sub(scheduled_ns);
+        let took_ns = record.end_ns.saturating_sub(record.issued_ns);
+        shared.progress.went_out(slip_ns, took_ns);
         shared.progress.finished(record.is_ok(), tokens);
         if records.send(record).is_err() {
             // The disk is full or gone: the recorder says so at the end, and

@@ -130,6 +130,7 @@ fn runner(puppet: &Arc<Puppet>) -> Runner {
         stop: Stop::default(),
         first_id: 1,
         ramp: Duration::ZERO,
+        warn: |_| {},
     }
 }
 

@@ -11,8 +11,14 @@ pub struct Client {
     /// Processor time of all threads over the run's span, in percent of one
     /// core (may exceed 100).
     pub cpu_percent: Option<f64>,
-    /// The same of the busiest thread.
+    /// How long the busiest thread was not idle: on a core, or ready and waiting
+    /// for one. In percent of the run's span.
     pub busiest_thread_percent: Option<f64>,
+    /// The part of it in which the thread waited for a core.
+    pub busiest_thread_wait_percent: Option<f64>,
+    /// Mean wait for a core each time that a client thread was to run, in
+    /// nanoseconds: so much later than need be the client sees a message.
+    pub wait_per_turn_ns: Option<f64>,
 }
 
 pub(super) fn client(records: &[Record], end: Option<&RunEnd>) -> Client {
@@ -20,10 +26,19 @@ pub(super) fn client(records: &[Record], end: Option<&RunEnd>) -> Client {
         let end = end.filter(|end| end.span_ns > 0)?;
         Some(cpu_ns? as f64 / end.span_ns as f64 * 100.0)
     };
+    let busiest_cpu_ns = end.and_then(|end| end.busiest_thread_cpu_ns);
+    // Older records have no waits.
+    let busiest_wait_ns = end.and_then(|end| end.busiest_thread_wait_ns);
+    let busy_ns = busiest_cpu_ns.map(|ns| ns.saturating_add(busiest_wait_ns.unwrap_or(0)));
+    let waits = end.and_then(|end| Some((end.client_wait_ns?, end.client_turns?)));
     Client {
         in_flight_peak: in_flight_peak(records),
         cpu_percent: percent(end.and_then(|end| end.client_cpu_ns)),
-        busiest_thread_percent: percent(end.and_then(|end| end.busiest_thread_cpu_ns)),
+        busiest_thread_percent: percent(busy_ns),
+        busiest_thread_wait_percent: percent(busiest_wait_ns),
+        wait_per_turn_ns: waits
+            .filter(|(_, turns)| *turns > 0)
+            .map(|(wait_ns, turns)| wait_ns as f64 / turns as f64),
     }
 }
 
@@ -50,8 +65,8 @@ fn in_flight_peak(records: &[Record]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::in_flight_peak;
-    use crate::record::Record;
+    use super::{client, in_flight_peak};
+    use crate::record::{Record, RunEnd};
 
     fn records(intervals: &[(u64, u64)]) -> Vec<Record> {
         intervals
@@ -62,6 +77,30 @@ mod tests {
                 ..Record::default()
             })
             .collect()
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_a_core_is_busy() {
+        let mut end = RunEnd {
+            span_ns: 1_000,
+            client_cpu_ns: Some(300),
+            busiest_thread_cpu_ns: Some(200),
+            ..RunEnd::default()
+        };
+        let older = client(&[], Some(&end));
+        assert_eq!(older.busiest_thread_percent, Some(20.0));
+        assert_eq!(older.busiest_thread_wait_percent, None);
+        assert_eq!(older.wait_per_turn_ns, None);
+        end.client_wait_ns = Some(800);
+        end.busiest_thread_wait_ns = Some(700);
+        end.client_turns = Some(4);
+        let found = client(&[], Some(&end));
+        assert_eq!(found.cpu_percent, Some(30.0));
+        assert_eq!(found.busiest_thread_percent, Some(90.0));
+        assert_eq!(found.busiest_thread_wait_percent, Some(70.0));
+        assert_eq!(found.wait_per_turn_ns, Some(200.0));
+        end.client_turns = Some(0);
+        assert_eq!(client(&[], Some(&end)).wait_per_turn_ns, None);
     }
 
     #[test]

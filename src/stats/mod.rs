@@ -7,10 +7,14 @@ mod client;
 mod distribution;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod floor;
+mod instrument;
+mod interval;
 mod metric;
 mod prompts;
 mod reason;
 mod start;
+mod student;
 mod summary;
 #[cfg(test)]
 mod summary_properties;
@@ -28,9 +32,13 @@ pub(crate) mod words;
 
 pub use client::Client;
 pub use distribution::Distribution;
+pub use floor::{Circumstances, Noise, delay, difference, floor_for, noise, spread};
+pub use instrument::floor_difference;
+pub use interval::Interval;
 pub use metric::{Metric, ratio};
 pub use reason::Reason;
 pub use start::Start;
+pub use student::quantile as student_quantile;
 pub use summary::{Counts, Latencies, Summary, summarize};
 pub use together::{Arm, judge_together, labels};
 pub use tokens::{Messages, ServerPrompts, TextCheck, TokenSource, Tokens};

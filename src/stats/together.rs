@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::instrument;
 use super::reason::{Reason, above_one_percent, reason};
 use super::summary::Summary;
 use super::tokens;
@@ -74,6 +75,7 @@ pub fn judge_together(arms: &[Arm<'_>]) -> Verdict {
             generated_tokens(arms, &names),
         ];
         reasons.extend(joint.into_iter().flatten());
+        reasons.extend(instrument::floors(arms, &names));
     }
     for (place, arm) in arms.iter().enumerate() {
         let own = judge(arm.run, arm.summary).reasons;

@@ -2,10 +2,11 @@
 //! measured", as far as one run can know them; rule 0 is the run's own end.
 //! Every objection carries its numbers and a cure.
 
+use super::instrument;
 use super::prompts::prompt_tokens;
 use super::reason::{Reason, above_one_percent, reason};
 use super::summary::Summary;
-use super::words::{counted, grouped, grouped_decimal, one_line};
+use super::words::{counted, grouped, one_line};
 use crate::record::Run;
 
 /// Longest error text that a verdict quotes, in characters.
@@ -58,8 +59,9 @@ pub fn judge(run: &Run, summary: &Summary) -> Verdict {
         uncounted(summary),
         answer_lengths(run, summary),
         failed(run, summary),
-        slip(summary),
-        busiest_thread(summary),
+        instrument::slip(summary),
+        instrument::busiest_thread(summary),
+        instrument::waits(summary),
         too_short(run, summary),
     ];
     Verdict {
@@ -232,40 +234,6 @@ fn failure_cure(kind: &str) -> &'static str {
         }
         _ => "read the error; allow a few failures with --max-failed if they do not matter",
     }
-}
-
-/// Rule 4: the client issued its requests in time.
-fn slip(summary: &Summary) -> Option<Reason> {
-    let (slip_ns, e2e_ns) = (summary.latencies.slip?.p99, summary.latencies.e2e?.p50);
-    (slip_ns * 100.0 > e2e_ns).then(|| {
-        reason(
-            4,
-            "client_slip",
-            format!(
-                "the client was late: p99 of its own delay is {} ms, above 1 % of the median \
-                 end-to-end latency of {} ms",
-                grouped_decimal(slip_ns / 1e6, 3),
-                grouped_decimal(e2e_ns / 1e6, 3)
-            ),
-            "take a client machine with idle cores, or lower --concurrency",
-        )
-    })
-}
-
-/// Rule 4: no thread of the client was near its limit.
-fn busiest_thread(summary: &Summary) -> Option<Reason> {
-    let percent = summary.client.busiest_thread_percent?;
-    (percent > 80.0).then(|| {
-        reason(
-            4,
-            "client_cpu",
-            format!(
-                "the client's busiest thread used {} % of a core, above 80 %",
-                grouped_decimal(percent, 1)
-            ),
-            "take a client machine with faster or idle cores, or lower --concurrency",
-        )
-    })
 }
 
 /// Rule 5: enough requests finished for the load to settle.

@@ -3,7 +3,10 @@
 //! ways in which a stream fails with status 200; sees no bytes and no socket.
 
 use super::wire::{Choice, Chunk, Usage};
-use super::{errors, quick};
+use std::str;
+
+use super::errors;
+use super::quick::Usual;
 use crate::{Ending, Error, ErrorKind, Finish, Sink, TokenSource, excerpt};
 
 /// Whether more events are to come.
@@ -27,6 +30,7 @@ pub(super) struct Answer {
     counts_along: Option<bool>,
     counted_tokens: u32,
     has_text: bool,
+    usual: Usual,
 }
 
 impl Answer {
@@ -40,6 +44,7 @@ impl Answer {
             counts_along: None,
             counted_tokens: 0,
             has_text: false,
+            usual: Usual::default(),
         }
     }
 
@@ -48,8 +53,8 @@ impl Answer {
     ///
     /// # Errors
     /// An error event, a bad finish reason, or data that makes no sense.
-    pub(super) fn event(&mut self, data: &str, sink: &mut Sink) -> Result<Flow, Error> {
-        if let Some(text) = quick::text(data) {
+    pub(super) fn event(&mut self, data: &[u8], sink: &mut Sink) -> Result<Flow, Error> {
+        if let Some(text) = self.usual.text(data) {
             if text.is_empty() {
                 sink.event();
             } else {
@@ -58,6 +63,16 @@ impl Answer {
             }
             return Ok(Flow::More);
         }
+        let data = str::from_utf8(data).map_err(|error| {
+            sink.event();
+            let words = format!("the server's stream is no UTF-8 ({error})");
+            Error::new(ErrorKind::Malformed, words)
+        })?;
+        self.unusual(data, sink)
+    }
+
+    /// The same for an event of any shape.
+    fn unusual(&mut self, data: &str, sink: &mut Sink) -> Result<Flow, Error> {
         if data.trim() == "[DONE]" {
             return Ok(Flow::Done);
         }

@@ -11,7 +11,7 @@ fn play(needs_finish_reason: bool, events: &[&str]) -> (Result<Finish, Error>, T
     let mut sink = sink();
     let mut answer = Answer::new(needs_finish_reason);
     for event in events {
-        match answer.event(event, &mut sink) {
+        match answer.event(event.as_bytes(), &mut sink) {
             Ok(Flow::More) => {}
             Ok(Flow::Done) => return (answer.finish(), sink.into_trace()),
             Err(error) => return (Err(error), sink.into_trace()),
@@ -247,7 +247,7 @@ proptest::proptest! {
         let mut sink = sink();
         let mut answer = Answer::new(true);
         for event in &events {
-            if answer.event(event, &mut sink).is_err() {
+            if answer.event(event.as_bytes(), &mut sink).is_err() {
                 break;
             }
         }

@@ -334,3 +334,7 @@ pub(crate) fn connect(target: Target) -> Result<Arc<dyn Backend>, Error> {
 #[cfg(test)]
 #[path = "client_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "reuse_tests.rs"]
+mod reuse_tests;

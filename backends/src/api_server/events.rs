@@ -11,7 +11,6 @@
 
 use std::future::poll_fn;
 use std::ops::Range;
-use std::str;
 
 use super::errors;
 use super::splitter::{Found, Splitter};
@@ -63,7 +62,7 @@ impl Events {
     ///
     /// # Errors
     /// When the body ends or fails before another event, or is none.
-    pub(super) async fn next(&mut self) -> Result<&str, Error> {
+    pub(super) async fn next(&mut self) -> Result<&[u8], Error> {
         let data = loop {
             let base = self.piece.start;
             let piece = self.connection.bytes(self.piece.clone());
@@ -79,12 +78,10 @@ impl Events {
         };
         self.any = true;
         self.since_event_bytes = 0;
-        let data = match data {
+        Ok(match data {
             Some(here) => self.connection.bytes(here),
             None => self.splitter.collected(),
-        };
-        str::from_utf8(data)
-            .map_err(|error| malformed(format!("the server's stream is no UTF-8 ({error})")))
+        })
     }
 
     /// Waits for the next piece of the body; `false` at its end.

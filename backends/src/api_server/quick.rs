@@ -1,8 +1,13 @@
-//! The usual event of a stream, read in one pass over its bytes: one choice
-//! with one piece of text in it, no reason to end, no usage. A third of all that
-//! a token costs the client was reading such events in a general way. Knows
-//! when it does not know: anything else is `None`, and read by
+//! The usual event of a stream, read without the general reader of JSON: one
+//! choice with one piece of text in it, no reason to end, no usage. Knows when
+//! it does not know: anything else is `None`, and read by
 //! [`super::wire::Chunk`], with which this agrees on what it takes.
+//!
+//! The events of one stream mostly differ in nothing but their text, so an event
+//! is first compared with the one before it; only one that differs elsewhere is
+//! read field by field.
+
+use std::str;
 
 /// Bits of the fields that serde takes once only.
 mod seen {
@@ -20,52 +25,89 @@ mod seen {
     pub(super) const TOOL_CALLS: u32 = 1 << 11;
 }
 
-/// The text of a usual event, which may be empty.
-pub(super) fn text(data: &str) -> Option<&str> {
+/// What the events of one stream have in common.
+#[derive(Debug, Default)]
+pub(super) struct Usual {
+    /// All before the text of the last event that was read field by field.
+    start: Vec<u8>,
+    /// All behind it.
+    end: Vec<u8>,
+}
+
+impl Usual {
+    /// The text of a usual event, which may be empty.
+    pub(super) fn text<'a>(&mut self, data: &'a [u8]) -> Option<&'a str> {
+        if let Some(text) = self.alike(data) {
+            return Some(text);
+        }
+        let (at, text) = text(str::from_utf8(data).ok()?)?;
+        if !text.is_empty() {
+            self.start.clear();
+            self.start.extend_from_slice(&data[..at]);
+            self.end.clear();
+            self.end.extend_from_slice(&data[at + text.len()..]);
+        }
+        Some(text)
+    }
+
+    /// The same if the event differs from the last one in its text alone. What
+    /// stands there now is a string as well if nothing in it ends or breaks one.
+    #[inline]
+    fn alike<'a>(&self, data: &'a [u8]) -> Option<&'a str> {
+        let text = data.strip_prefix(&*self.start)?.strip_suffix(&*self.end)?;
+        if self.end.is_empty() || plain(text) < text.len() {
+            return None;
+        }
+        str::from_utf8(text).ok()
+    }
+}
+
+/// The text of a usual event, which may be empty, and where it is.
+fn text(data: &str) -> Option<(usize, &str)> {
     let mut cursor = Cursor {
-        data,
-        at: 0,
+        rest: data.as_bytes(),
         seen: 0,
-        text: "",
+        text: b"",
+        behind_text: 0,
     };
     cursor.object(Cursor::top)?;
     cursor.space();
-    let whole = cursor.at == data.len() && cursor.seen & seen::CHOICES != 0;
-    whole.then_some(cursor.text)
+    let whole = cursor.rest.is_empty() && cursor.seen & seen::CHOICES != 0;
+    let text = str::from_utf8(cursor.text).ok().filter(|_| whole)?;
+    // a quote is between the text and what is behind it
+    let end = data.len().checked_sub(cursor.behind_text + 1)?;
+    Some((end.checked_sub(text.len())?, text))
 }
 
 /// A place in an event, and what came before it.
 struct Cursor<'a> {
-    data: &'a str,
-    at: usize,
+    rest: &'a [u8],
     seen: u32,
-    text: &'a str,
+    text: &'a [u8],
+    /// How many bytes follow the text and its quote.
+    behind_text: usize,
 }
 
-/// Reads the value of a field.
-type Field<'a> = fn(&mut Cursor<'a>, &str) -> Option<()>;
-
 impl<'a> Cursor<'a> {
-    fn peek(&self) -> Option<u8> {
-        self.data.as_bytes().get(self.at).copied()
-    }
-
+    #[inline]
     fn space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.at += 1;
+        while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = self.rest {
+            self.rest = rest;
         }
     }
 
     /// Takes `byte`, whatever white space is before it.
+    #[inline]
     fn take(&mut self, byte: u8) -> Option<()> {
         self.space();
-        (self.peek()? == byte).then(|| self.at += 1)
+        let (first, rest) = self.rest.split_first()?;
+        (*first == byte).then(|| self.rest = rest)
     }
 
-    fn word(&mut self, word: &str) -> Option<()> {
-        let rest = self.data.as_bytes().get(self.at..)?;
-        rest.starts_with(word.as_bytes())
-            .then(|| self.at += word.len())
+    #[inline]
+    fn word(&mut self, word: &[u8]) -> Option<()> {
+        self.rest = self.rest.strip_prefix(word)?;
+        Some(())
     }
 
     /// Notes a field, which may come once.
@@ -76,22 +118,18 @@ impl<'a> Cursor<'a> {
     }
 
     /// A string without escapes.
-    fn string(&mut self) -> Option<&'a str> {
+    #[inline]
+    fn string(&mut self) -> Option<&'a [u8]> {
         self.take(b'"')?;
-        let rest = self.data.as_bytes().get(self.at..)?;
-        let length = rest
-            .iter()
-            .position(|&byte| byte == b'"' || byte == b'\\' || byte < b' ')?;
-        if rest[length] != b'"' {
-            return None;
-        }
-        let string = self.data.get(self.at..self.at + length)?;
-        self.at += length + 1;
+        let length = plain(self.rest);
+        let (string, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest.strip_prefix(b"\"")?;
         Some(string)
     }
 
     /// An object of which `field` reads every value.
-    fn object(&mut self, field: Field<'a>) -> Option<()> {
+    #[inline]
+    fn object(&mut self, field: impl Fn(&mut Self, &[u8]) -> Option<()>) -> Option<()> {
         self.take(b'{')?;
         if self.take(b'}').is_some() {
             return Some(());
@@ -101,56 +139,55 @@ impl<'a> Cursor<'a> {
             self.take(b':')?;
             self.space();
             field(self, name)?;
-            if self.take(b'}').is_some() {
-                return Some(());
+            if self.take(b',').is_none() {
+                return self.take(b'}');
             }
-            self.take(b',')?;
         }
     }
 
-    fn top(&mut self, name: &str) -> Option<()> {
+    fn top(&mut self, name: &[u8]) -> Option<()> {
         match name {
-            "choices" => {
+            b"choices" => {
                 self.once(seen::CHOICES)?;
                 self.take(b'[')?;
                 self.object(Self::choice)?;
                 self.take(b']')
             }
-            "usage" => self.null_once(seen::USAGE),
-            "error" => self.null_once(seen::ERROR),
-            "object" => {
+            b"usage" => self.null_once(seen::USAGE),
+            b"error" => self.null_once(seen::ERROR),
+            b"object" => {
                 self.once(seen::OBJECT)?;
-                self.string().filter(|object| *object != "error").map(drop)
+                self.string().filter(|object| *object != b"error").map(drop)
             }
             _ => self.scalar(),
         }
     }
 
-    fn choice(&mut self, name: &str) -> Option<()> {
+    fn choice(&mut self, name: &[u8]) -> Option<()> {
         match name {
-            "index" => {
+            b"index" => {
                 self.once(seen::INDEX)?;
                 self.zero()
             }
-            "delta" => {
+            b"delta" => {
                 self.once(seen::DELTA)?;
                 self.object(Self::delta)
             }
-            "text" => self.piece(seen::TEXT),
-            "finish_reason" => self.null_once(seen::REASON),
-            "message" => None,
+            b"text" => self.piece(seen::TEXT),
+            b"finish_reason" => self.null_once(seen::REASON),
+            b"message" => None,
             _ => self.scalar(),
         }
     }
 
-    fn delta(&mut self, name: &str) -> Option<()> {
+    fn delta(&mut self, name: &[u8]) -> Option<()> {
         match name {
-            "content" => self.piece(seen::CONTENT),
-            "reasoning_content" => self.piece(seen::REASONING_CONTENT),
-            "reasoning" => self.piece(seen::REASONING),
-            "tool_calls" => {
+            b"content" => self.piece(seen::CONTENT),
+            b"reasoning_content" => self.piece(seen::REASONING_CONTENT),
+            b"reasoning" => self.piece(seen::REASONING),
+            b"tool_calls" => {
                 self.once(seen::TOOL_CALLS)?;
-                self.word("null").or_else(|| self.word("[]"))
+                self.word(b"null").or_else(|| self.word(b"[]"))
             }
             _ => self.scalar(),
         }
@@ -159,8 +196,8 @@ impl<'a> Cursor<'a> {
     /// A piece of text; a second one that is not empty is unusual.
     fn piece(&mut self, field: u32) -> Option<()> {
         self.once(field)?;
-        if self.peek()? == b'n' {
-            return self.word("null");
+        if self.rest.first()? == &b'n' {
+            return self.word(b"null");
         }
         let piece = self.string()?;
         if !piece.is_empty() {
@@ -168,36 +205,37 @@ impl<'a> Cursor<'a> {
                 return None;
             }
             self.text = piece;
+            self.behind_text = self.rest.len();
         }
         Some(())
     }
 
     fn null_once(&mut self, field: u32) -> Option<()> {
         self.once(field)?;
-        self.word("null")
+        self.word(b"null")
     }
 
     fn zero(&mut self) -> Option<()> {
-        self.word("0")?;
+        self.word(b"0")?;
         self.ends_number()
     }
 
     /// Whether a whole number ends here; what goes on is unusual.
     fn ends_number(&self) -> Option<()> {
-        matches!(self.peek(), Some(b',' | b'}' | b' ')).then_some(())
+        matches!(self.rest, [b',' | b'}' | b' ', ..]).then_some(())
     }
 
     /// A value that does not matter: a string, a natural number or a constant.
     fn scalar(&mut self) -> Option<()> {
-        match self.peek()? {
+        match self.rest.first()? {
             b'"' => self.string().map(drop),
-            b'n' => self.word("null"),
-            b't' => self.word("true"),
-            b'f' => self.word("false"),
+            b'n' => self.word(b"null"),
+            b't' => self.word(b"true"),
+            b'f' => self.word(b"false"),
             b'0' => self.zero(),
             b'1'..=b'9' => {
-                while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-                    self.at += 1;
+                while let [b'0'..=b'9', rest @ ..] = self.rest {
+                    self.rest = rest;
                 }
                 self.ends_number()
             }
@@ -206,12 +244,69 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// How many bytes come before one that a string cannot hold as it is: a quote,
+/// a backslash or a control character.
+///
+/// Eight bytes at once, by the test for a byte below a number in a word (S. E.
+/// Anderson, "Bit Twiddling Hacks", "Determine if a word has a byte less than
+/// n"): it may err above the first such byte, never below it.
+#[inline]
+fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const TOPS: u64 = ONES << 7;
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & TOPS;
+    let mut length = 0;
+    while let Some(eight) = bytes[length..].first_chunk() {
+        let word = u64::from_le_bytes(*eight);
+        let quotes = below(word ^ (ONES * u64::from(b'"')), 1);
+        let slashes = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let found = quotes | slashes | below(word, u64::from(b' '));
+        if found != 0 {
+            return length + (found.trailing_zeros() / 8) as usize;
+        }
+        length += 8;
+    }
+    let rest = &bytes[length..];
+    let end = rest
+        .iter()
+        .position(|byte| matches!(byte, b'"' | b'\\' | 0..b' '));
+    length + end.unwrap_or(rest.len())
+}
+
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
+    use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 
     use super::super::wire::Chunk;
-    use super::text;
+    use super::{Usual, plain};
+
+    fn text(data: &str) -> Option<&str> {
+        Usual::default().text(data.as_bytes())
+    }
+
+    #[test]
+    fn an_event_is_compared_with_the_last() {
+        let mut usual = Usual::default();
+        let event =
+            |text: &str| format!(r#"{{"id":7,"choices":[{{"text":"{text}"}}],"usage":null}}"#);
+        for (event, wanted) in [
+            (event(""), Some("")),
+            (event("a"), Some("a")),
+            (event("\u{e9}"), Some("\u{e9}")),
+            (event(""), Some("")),
+            (event("\\n"), None),
+            (event(r#"","finish_reason":"stop"#), None),
+            (event(r#"","logprobs":"x"#), Some("")),
+            (event("b").replace('7', "8"), Some("b")),
+            (event("c").replace("]", "],\"error\":{}"), None),
+            (event("d"), Some("d")),
+        ] {
+            assert_eq!(usual.text(event.as_bytes()), wanted, "{event}");
+        }
+        let (start, end) = (usual.start, usual.end);
+        let broken = [&start[..], b"\xff", &end].concat();
+        assert_eq!(Usual { start, end }.text(&broken), None, "no UTF-8");
+    }
 
     #[test]
     fn usual_events_are_read() {
@@ -278,6 +373,15 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_string_ends_where_it_ends(bytes in prop::collection::vec(any::<u8>(), 0..40), text in "[!-~\u{e9}\u{1f600}]{0,30}[\0-~]?.{0,9}") {
+            for bytes in [&bytes[..], text.as_bytes()] {
+                let ends = |&byte: &u8| byte < b' ' || byte == b'"' || byte == b'\\';
+                let end = bytes.iter().position(ends).unwrap_or(bytes.len());
+                prop_assert_eq!(plain(bytes), end);
+            }
+        }
+
+        #[test]
         fn what_it_takes_is_what_serde_reads(
             delta in prop::collection::vec(("content|reasoning|reasoning_content|tool_calls|role|x", VALUE), 0..4),
             choice in prop::collection::vec(("index|text|finish_reason|message|logprobs", VALUE), 0..4),
@@ -285,6 +389,7 @@ mod tests {
             with_delta in "[01]",
             space in "|| |\n",
             cut in prop::option::weighted(0.1, 0_usize..200),
+            others in prop::collection::vec(VALUE, 0..4),
         ) {
             let mut choice = choice;
             if with_delta == "1" {
@@ -296,6 +401,13 @@ mod tests {
             if let Some(cut) = cut {
                 let cut = (0..=cut.min(event.len())).rev().find(|&cut| event.is_char_boundary(cut));
                 event.truncate(cut.unwrap_or(0));
+            }
+            // having read the one, it reads another as if it had not
+            let mut usual = Usual::default();
+            usual.text(event.as_bytes());
+            for other in &others {
+                let other = event.replacen("\"a\"", other, 1);
+                prop_assert_eq!(usual.text(other.as_bytes()), text(&other));
             }
             if let Some(text) = text(&event) {
                 let chunk: Chunk<'_> = serde_json::from_str(&event).expect("an event");

@@ -56,7 +56,13 @@ impl Splitter {
                 *at += usize::from(piece[*at] == b'\n');
             }
             let start = *at;
-            let Some(length) = memchr2(b'\n', b'\r', &piece[start..]) else {
+            let length = match piece.get(start) {
+                // the empty line that ends an event: every other one is
+                Some(b'\n' | b'\r') => Some(0),
+                Some(_) => memchr2(b'\n', b'\r', &piece[start..]),
+                None => None,
+            };
+            let Some(length) = length else {
                 self.set_aside(piece, start);
                 *at = piece.len();
                 return None;

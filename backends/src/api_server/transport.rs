@@ -205,6 +205,13 @@ impl Transport {
         Err(self.refusal(head.status, head.location.as_deref(), &body))
     }
 
+    /// How many bytes the buffer of each idle connection takes.
+    #[cfg(test)]
+    pub(super) fn kept_bytes(&self) -> Vec<usize> {
+        let idle = std::iter::from_fn(|| self.pool.idle());
+        idle.map(|connection| connection.buffer_bytes()).collect()
+    }
+
     /// The error that a status other than 200 is.
     fn refusal(&self, status: u16, location: Option<&str>, body: &[u8]) -> Error {
         if !(300..400).contains(&status) {

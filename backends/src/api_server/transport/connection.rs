@@ -175,6 +175,11 @@ impl Connection {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn buffer_bytes(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// The bytes of a piece.
     pub(in crate::api_server) fn bytes(&self, piece: Range<usize>) -> &[u8] {
         &self.buffer[piece]

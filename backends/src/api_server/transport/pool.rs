@@ -103,6 +103,9 @@ impl Pool {
     /// # Errors
     /// When one has to be opened and cannot be.
     pub(super) async fn make_ready(&self, slot: u32) -> Result<(), String> {
+        // Whoever yields comes back after the sockets were asked what is new: a
+        // close that has arrived is seen.
+        tokio::task::yield_now().await;
         let connection = match self.ready(slot).or_else(|| self.idle()) {
             Some(connection) => connection,
             None => self.open().await?,

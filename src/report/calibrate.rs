@@ -1,0 +1,369 @@
+//! The page of a calibration: what made it doubtful first, then the load, the
+//! client's delays by backend, how they differ, and the ladder of rates.
+
+use super::asked::foreign;
+use super::format::{ABSENT, Grid, fine_ms, line, number, wrap};
+use crate::record::{BackendFloor, Calibration, Delay, Load, Rung};
+use crate::stats::words::{counted, grouped, one_line};
+use crate::stats::{Noise, difference, spread};
+
+/// The page. Ends with a line feed; where the result lies is the caller's to
+/// say.
+#[must_use]
+pub fn page(calibration: &Calibration, noise: &[Noise]) -> String {
+    let mut out = String::new();
+    warnings(&mut out, noise);
+    circumstances(&mut out, calibration);
+    delays(&mut out, &calibration.backends);
+    differences(&mut out, &calibration.backends);
+    for found in &calibration.backends {
+        ladder(&mut out, found);
+    }
+    out.push('\n');
+    wrap(
+        &mut out,
+        "",
+        "The floor is what the client adds to every time that it takes. It is reported and \
+         weighed against what is claimed, never subtracted.",
+    );
+    out
+}
+
+fn warnings(out: &mut String, noise: &[Noise]) {
+    if noise.is_empty() {
+        return;
+    }
+    out.push_str("WARNING: the machine was too noisy to calibrate\n");
+    for (place, noise) in (1..).zip(noise) {
+        wrap(out, &format!("{place:>3}. "), &noise.text);
+        wrap(out, "     cure: ", noise.cure);
+    }
+    out.push('\n');
+}
+
+fn circumstances(out: &mut String, calibration: &Calibration) {
+    let load = &calibration.load;
+    line(out, "load", &load_words(load));
+    let threads = counted(u64::from(load.client_threads), "thread", "threads");
+    line(
+        out,
+        "client",
+        &format!("{threads}; {}", one_line(&load.places, 200)),
+    );
+    let host = &calibration.host;
+    line(
+        out,
+        "machine",
+        &format!(
+            "{}, {}",
+            counted(u64::from(host.cores), "core", "cores"),
+            foreign(&host.cpu)
+        ),
+    );
+    line(
+        out,
+        "started",
+        &format!(
+            "{}, pairbench {}",
+            foreign(&calibration.started_utc),
+            foreign(&calibration.tool_version)
+        ),
+    );
+    out.push('\n');
+}
+
+fn load_words(load: &Load) -> String {
+    let start = match load.ramp_ns {
+        0 => "all at once".to_owned(),
+        ns => format!("over {} s", number(Some(ns as f64 / 1e9), 2)),
+    };
+    let ids = match load.output_ids {
+        0 => "the ids that there are".to_owned(),
+        ids => counted(u64::from(ids), "id", "ids"),
+    };
+    format!(
+        "{} in flight, started {start}; first token after {} ms, then one every {} ms; {} tokens \
+         per answer, {} per slot and round, {} per backend; {ids} in each message of Triton's engine",
+        grouped(u64::from(load.concurrency)),
+        number(Some(load.first_token_ns as f64 / 1e6), 1),
+        number(Some(load.per_token_ns as f64 / 1e6), 1),
+        grouped(u64::from(load.output_tokens)),
+        counted(u64::from(load.requests), "request", "requests"),
+        counted(u64::from(load.rounds), "round", "rounds"),
+    )
+}
+
+/// A figure of a delay, and a delay of a backend, with their names.
+type Part = (&'static str, fn(&Delay) -> i64);
+type Section = (&'static str, fn(&BackendFloor) -> &Delay);
+
+fn delays(out: &mut String, backends: &[BackendFloor]) {
+    let names: Vec<String> = backends
+        .iter()
+        .map(|found| one_line(&found.backend, 20))
+        .collect();
+    let mut grid = Grid::new("client's own delay, ms", &names);
+    let parts: [Part; 4] = [
+        ("mean", |of| of.mean_ns),
+        ("p50", |of| of.p50_ns),
+        ("p99", |of| of.p99_ns),
+        ("max", |of| of.max_ns),
+    ];
+    let sections: [Section; 5] = [
+        ("hand-over to mark (floor)", |found| &found.floor),
+        ("issue to arrival of a request", |found| &found.request),
+        ("first token: error", |found| &found.first_token_error),
+        ("between tokens: error", |found| &found.gap_error),
+        ("slip", |found| &found.slip),
+    ];
+    for (title, of) in sections {
+        grid.section(title);
+        for (name, part) in parts {
+            row(&mut grid, name, backends, |found| fine_ms(part(of(found))));
+        }
+    }
+    grid.section("client");
+    row(&mut grid, "tokens", backends, |found| {
+        grouped(found.floor.count)
+    });
+    row(&mut grid, "CPU per token, us", backends, |found| {
+        number(found.cpu_ns_per_event.map(|ns| ns as f64 / 1e3), 2)
+    });
+    row(&mut grid, "waited for a core, %", backends, |found| {
+        number(found.wait_share.map(|share| share * 100.0), 2)
+    });
+    row(&mut grid, "rounds apart, %", backends, |found| {
+        number(spread(&found.rounds).map(|share| share * 100.0), 1)
+    });
+    row(&mut grid, "tokens/s followed", backends, followed);
+    grid.print(out);
+}
+
+fn row(
+    grid: &mut Grid,
+    name: &str,
+    backends: &[BackendFloor],
+    cell: impl Fn(&BackendFloor) -> String,
+) {
+    let cells: Vec<String> = backends.iter().map(cell).collect();
+    grid.row(&format!("  {name}"), &cells);
+}
+
+/// The highest rate that was followed; where nobody gave up it may be higher.
+fn followed(found: &BackendFloor) -> String {
+    match found.highest_rate() {
+        None => ABSENT.to_owned(),
+        Some((0, _)) => "none".to_owned(),
+        Some((rate, "client")) => grouped(rate),
+        Some((rate, _)) => format!("{} or more", grouped(rate)),
+    }
+}
+
+/// Every pair of backends, from their paired rounds.
+fn differences(out: &mut String, backends: &[BackendFloor]) {
+    if backends.len() < 2 {
+        return;
+    }
+    out.push_str("\ndifference of the mean floors, 95 % interval over the paired rounds, ms\n");
+    for (place, first) in backends.iter().enumerate() {
+        for other in backends.iter().skip(place + 1) {
+            let names = format!(
+                "{} - {}",
+                one_line(&other.backend, 20),
+                one_line(&first.backend, 20)
+            );
+            let words = difference(first, other).map_or(ABSENT.to_owned(), |by| {
+                let shown = if by.holds_zero() {
+                    "none shown"
+                } else {
+                    "shown"
+                };
+                format!(
+                    "{:+.3} ({:+.3} to {:+.3}), {shown}",
+                    by.mean / 1e6,
+                    by.low / 1e6,
+                    by.high / 1e6
+                )
+            });
+            out.push_str(&format!("  {names:<34} {words}\n"));
+        }
+    }
+}
+
+fn ladder(out: &mut String, found: &BackendFloor) {
+    if found.ladder.is_empty() {
+        return;
+    }
+    let header = [
+        "gap, ms", "tokens/s", "floor", "slip", "late", "client", "server", "gave up",
+    ];
+    let title = format!(
+        "\nladder of {}: p99 of floor, slip and the server's lateness in ms; busy in % of a core\n",
+        one_line(&found.backend, 20)
+    );
+    out.push_str(&title);
+    let mut grid = Grid::new("streams", &header.map(str::to_owned));
+    for rung in &found.ladder {
+        grid.row(&grouped(u64::from(rung.streams)), &rung_cells(rung));
+    }
+    grid.print(out);
+    let verdict = match found.highest_rate() {
+        Some((_, "server")) => {
+            "the ladder ended at the server's limit, not the client's: the client may follow more"
+        }
+        Some((_, "client")) => {
+            "above the last rate that was followed the client's p99 delay or slip passes 1 ms"
+        }
+        _ => "the client followed every rate",
+    };
+    wrap(out, "  ", verdict);
+}
+
+fn rung_cells(rung: &Rung) -> [String; 8] {
+    let percent = |figure: Option<u64>| figure.map_or(ABSENT.to_owned(), grouped);
+    [
+        number(Some(rung.per_token_ns as f64 / 1e6), 2),
+        grouped(rung.events_per_s),
+        fine_ms(rung.floor_p99_ns),
+        fine_ms(rung.slip_p99_ns),
+        fine_ms(rung.server_late_p99_ns),
+        percent(rung.client_busy_percent),
+        percent(rung.server_busy_percent),
+        match rung.limit.as_str() {
+            "none" => ABSENT.to_owned(),
+            other => one_line(other, 20),
+        },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page;
+    use crate::record::{BackendFloor, Calibration, Delay, Host, Load, Round, Rung};
+    use crate::stats::noise;
+
+    fn found(backend: &str, means: &[i64], limit: &str) -> BackendFloor {
+        let delay = |mean_ns| Delay {
+            count: 38_400,
+            mean_ns,
+            p50_ns: mean_ns - 1_000,
+            p99_ns: mean_ns * 4,
+            max_ns: mean_ns * 20,
+        };
+        let rung = |streams, limit: &str| Rung {
+            streams,
+            per_token_ns: 10_000_000,
+            events_per_s: u64::from(streams) * 100,
+            floor_p99_ns: i64::from(streams) * 5_000,
+            slip_p99_ns: 120_000,
+            server_late_p99_ns: 1_050_000,
+            client_busy_percent: Some(40),
+            server_busy_percent: None,
+            limit: limit.to_owned(),
+        };
+        BackendFloor {
+            backend: backend.to_owned(),
+            floor: delay(means[0]),
+            request: delay(80_000),
+            first_token_error: delay(200_000),
+            gap_error: delay(30_000),
+            slip: delay(15_000),
+            cpu_ns_per_event: Some(5_432),
+            wait_share: Some(0.004),
+            rounds: means
+                .iter()
+                .map(|&mean_ns| Round {
+                    mean_ns,
+                    ..Round::default()
+                })
+                .collect(),
+            ladder: vec![rung(64, "none"), rung(128, limit)],
+        }
+    }
+
+    fn calibration() -> Calibration {
+        Calibration {
+            tool_version: "0.1.0".to_owned(),
+            started_utc: "2026-01-02T03:04:05Z".to_owned(),
+            host: Host {
+                cores: 2,
+                cpu: "a processor".to_owned(),
+            },
+            load: Load {
+                concurrency: 64,
+                client_threads: 1,
+                first_token_ns: 50_000_000,
+                per_token_ns: 10_000_000,
+                output_tokens: 100,
+                requests: 2,
+                rounds: 3,
+                ramp_ns: 0,
+                output_ids: 2056,
+                places: "server a process of its own on core 1, client on core 0".to_owned(),
+            },
+            backends: vec![
+                found("tis-direct", &[100_000, 104_000, 98_000], "client"),
+                found("api_server", &[120_000, 122_000, 119_000], "server"),
+            ],
+            ..Calibration::default()
+        }
+    }
+
+    #[test]
+    fn the_page_has_every_figure() {
+        let calibration = calibration();
+        let page = page(&calibration, &noise(&calibration));
+        for part in [
+            "64 in flight, started all at once",
+            "2,056 ids",
+            "on core 1",
+            "a processor",
+            "hand-over to mark (floor)",
+            "0.120",
+            "0.099",
+            "2.400",
+            "5.43",
+            "0.40",
+            "6,400",
+            "6,400 or more",
+            "api_server - tis-direct",
+            "+0.020",
+            "shown",
+            "ladder of tis-direct",
+            "the server's limit, not the client's",
+            "passes 1 ms",
+            "never subtracted",
+        ] {
+            assert!(page.contains(part), "`{part}` is not in:\n{page}");
+        }
+        assert!(!page.contains("WARNING"), "{page}");
+        for line in page.lines() {
+            assert!(line.chars().count() <= 100, "too wide: {line}");
+            assert_eq!(line.trim_end(), line, "blanks at the end");
+        }
+    }
+
+    #[test]
+    fn a_noisy_machine_is_named_first() {
+        let mut calibration = calibration();
+        calibration.backends[1] = found("api_server", &[120_000, 222_000, 119_000], "none");
+        calibration.backends[0].wait_share = Some(0.3);
+        let page = page(&calibration, &noise(&calibration));
+        assert!(page.starts_with("WARNING"), "{page}");
+        for part in ["85 %", "30.0 %", "cure: "] {
+            assert!(page.contains(part), "`{part}` is not in:\n{page}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_no_panic() {
+        let empty = Calibration::default();
+        assert!(page(&empty, &noise(&empty)).contains("never subtracted"));
+        let bare = Calibration {
+            backends: vec![BackendFloor::default(), BackendFloor::default()],
+            ..Calibration::default()
+        };
+        let page = page(&bare, &noise(&bare));
+        assert!(!page.contains("NaN") && !page.contains("inf"), "{page}");
+    }
+}
