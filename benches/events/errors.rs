@@ -26,6 +26,9 @@ const DEFAULTS: Defaults = Defaults {
 pub(crate) struct Errors {
     /// (first mark - issued) - (first hand-over - arrival).
     pub(crate) ttft_ns: Vec<i64>,
+    /// From issue to arrival at the server: the part of the TTFT's error that
+    /// comes before the server.
+    pub(crate) sent_ns: Vec<i64>,
     /// |client's gap - server's gap|.
     pub(crate) itl_ns: Vec<i64>,
     /// From hand-over to mark, every message.
@@ -65,10 +68,11 @@ pub(crate) fn show(options: &Options, core: Option<usize>, clock: Clock) -> Resu
 
 pub(crate) fn header() {
     println!(
-        "{:<15} {:>7} {:>15} {:>8} {:>17} {:>9} {:>9} {:>8}",
+        "{:<15} {:>7} {:>15} {:>9} {:>8} {:>17} {:>9} {:>9} {:>8}",
         "case",
         "streams",
         "TTFT mean, p99",
+        "sent mean",
         "ITL p99",
         "floor mean, p99",
         "slip p99",
@@ -82,11 +86,12 @@ pub(crate) fn line(load: &Load, outcome: &Outcome, errors: &Errors) {
     let cost = outcome.cost;
     let busy_ns = cost.thread_ns.unwrap_or(cost.process_ns);
     println!(
-        "{:<15} {:>7} {:>7.3} {:>7.3} {:>8.3} {:>8.3} {:>8.3} {:>9.3} {:>9.0} {:>8.0}",
+        "{:<15} {:>7} {:>7.3} {:>7.3} {:>9.3} {:>8.3} {:>8.3} {:>8.3} {:>9.3} {:>9.0} {:>8.0}",
         load.case.name,
         load.streams,
         mean_ms(&errors.ttft_ns),
         p99_ms(&errors.ttft_ns),
+        mean_ms(&errors.sent_ns),
         p99_ms(&errors.itl_ns),
         mean_ms(&errors.floor_ns),
         p99_ms(&errors.floor_ns),
@@ -104,6 +109,7 @@ pub(crate) fn against(outcome: &Outcome, book: Vec<Handed>) -> Result<Errors> {
     let book: HashMap<u64, Handed> = book.into_iter().map(|it| (it.request, it)).collect();
     let mut errors = Errors {
         ttft_ns: Vec::new(),
+        sent_ns: Vec::new(),
         itl_ns: Vec::new(),
         floor_ns: Vec::new(),
         slip_ns: Vec::new(),
@@ -115,6 +121,7 @@ pub(crate) fn against(outcome: &Outcome, book: Vec<Handed>) -> Result<Errors> {
     }
     for values in [
         &mut errors.ttft_ns,
+        &mut errors.sent_ns,
         &mut errors.itl_ns,
         &mut errors.floor_ns,
         &mut errors.slip_ns,
@@ -157,6 +164,8 @@ impl Errors {
             before = Some((mark.at_ns, at_ns));
         }
         ensure!(seen == handed.at_ns.len(), "fewer marks than tokens");
+        self.sent_ns
+            .push(difference(handed.arrived_ns, record.issued_ns));
         self.slip_ns
             .push(difference(record.issued_ns, record.scheduled_ns));
         Ok(())

@@ -3,10 +3,11 @@
 //! own service. Knows gRPC's prefix and trailers, no tensor.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use hyper::body::{Body as _, Frame as HttpFrame};
@@ -82,10 +83,12 @@ pub(super) async fn connection(stream: TcpStream, site: Site) {
             return;
         };
         let site = site.clone();
+        // All that had come was read before any of it is accepted.
+        let accepted_ns = site.desk.clock.now_ns();
         // It ends with its connection: nothing can be sent without.
         tokio::spawn(async move {
             // An error of the transport: the client has gone.
-            let _ = answer(request, respond, &site).await;
+            let _ = answer(request, respond, &site, accepted_ns).await;
         });
     }
 }
@@ -108,12 +111,19 @@ async fn answer(
     request: Request<RecvStream>,
     respond: SendResponse<Frame>,
     site: &Site,
+    accepted_ns: u64,
 ) -> Result<(), h2::Error> {
     let (parts, mut inbound) = request.into_parts();
     let mut first = None;
     if parts.uri.path() == STREAM_PATH {
-        let message = first_message(&mut inbound).await?;
-        let arrived_ns = arrived(&site.desk).await;
+        let (message, arrived_ns) = {
+            let mut message = pin!(first_message(&mut inbound));
+            match message.as_mut().now_or_never() {
+                Some(message) => (message?, accepted_ns),
+                // The rest of it is still on its way.
+                None => (message.await?, arrived(&site.desk).await),
+            }
+        };
         if let Some(asked) = Asked::read(&message, &ByteCodec) {
             let beat = Beat::start(&site.desk, arrived_ns, asked.id(), asked.tokens());
             return streamed(respond, beat, &site.desk, &asked).await;

@@ -7,11 +7,12 @@ use std::io::IoSlice;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::Message;
+use prost::encoding::{encode_varint, encoded_len_varint};
 use tokio::sync::mpsc;
 
 use super::super::TURBOMIND;
 use super::super::proto::infer_parameter::ParameterChoice;
-use super::super::proto::{ModelInferRequest, ModelStreamInferResponse};
+use super::super::proto::{ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
 use super::super::wire::{strings_of_bytes, u32s_to_bytes};
 use super::catalog::ENSEMBLE;
 use super::reply::{Reply, Tensors};
@@ -127,10 +128,7 @@ impl Asked {
         Frames {
             prompt,
             tokens: self.tokens,
-            made: Made::Growing {
-                ids: u32s_to_bytes(&buffer),
-                message: Box::new(message),
-            },
+            made: Made::Growing(Growing::new(message, u32s_to_bytes(&buffer))),
         }
     }
 }
@@ -159,11 +157,8 @@ enum Made {
         last_before: Bytes,
         after: Bytes,
     },
-    /// The ids grow, so each frame is written anew.
-    Growing {
-        ids: Bytes,
-        message: Box<ModelStreamInferResponse>,
-    },
+    /// The ids grow, so each frame is put together anew.
+    Growing(Growing),
 }
 
 impl Frames {
@@ -204,34 +199,98 @@ impl Frames {
                 patch_read: 0,
                 after: after.clone(),
             },
-            Made::Growing { ids, message } => {
-                grow(message, ids, length);
-                if last {
-                    set_final(message);
-                }
-                Frame::from(written(message))
-            }
+            Made::Growing(growing) => Frame::from(growing.frame(length, last)),
         }
     }
 }
 
-/// Puts the first `length` ids into a message.
-fn grow(message: &mut ModelStreamInferResponse, ids: &Bytes, length: u32) {
-    set_length(message, length);
-    let Some(response) = &mut message.infer_response else {
-        return;
-    };
-    let bytes = usize::try_from(length)
-        .unwrap_or(usize::MAX)
-        .saturating_mul(4);
-    if let (Some(output), Some(raw)) = (
-        response.outputs.first_mut(),
-        response.raw_output_contents.first_mut(),
-    ) {
+/// The parts of an engine's message around its ids, in protobuf's wire format.
+#[derive(Debug)]
+struct Growing {
+    /// The response's fields before its outputs.
+    head: Vec<u8>,
+    last_head: Vec<u8>,
+    /// The output of ids, but for its shape, which comes last in it.
+    output: Vec<u8>,
+    /// The output of the length, as a field of the response.
+    other_output: Vec<u8>,
+    ids: Bytes,
+}
+
+/// Field 2 of `ModelStreamInferResponse`, of length-delimited bytes.
+const RESPONSE: u8 = 2 << 3 | 2;
+/// Field 5 of `ModelInferResponse`.
+const OUTPUT: u8 = 5 << 3 | 2;
+/// Field 6 of it.
+const RAW: u8 = 6 << 3 | 2;
+/// Field 3 of an output.
+const SHAPE: u8 = 3 << 3 | 2;
+
+impl Growing {
+    fn new(message: ModelStreamInferResponse, ids: Bytes) -> Self {
+        let mut message = message;
+        let response = message.infer_response.get_or_insert_default();
+        response.raw_output_contents.clear();
+        let mut outputs = std::mem::take(&mut response.outputs);
+        let head = response.encode_to_vec();
+        let other = ModelInferResponse {
+            outputs: outputs.split_off(1.min(outputs.len())),
+            ..ModelInferResponse::default()
+        };
+        let mut output = outputs.pop().unwrap_or_default();
         output.shape.clear();
-        output.shape.extend([1, 1, i64::from(length)]);
-        *raw = ids.slice(..bytes.min(ids.len()));
+        set_final(&mut message);
+        let last = message.infer_response.unwrap_or_default();
+        Self {
+            head,
+            last_head: last.encode_to_vec(),
+            output: output.encode_to_vec(),
+            other_output: other.encode_to_vec(),
+            ids,
+        }
     }
+
+    /// The message with the first `length` ids.
+    fn frame(&self, length: u32, last: bool) -> Bytes {
+        let head = if last { &self.last_head } else { &self.head };
+        let count = usize::try_from(length).unwrap_or(usize::MAX);
+        let ids = self.ids.get(..count.saturating_mul(4)).unwrap_or(&self.ids);
+        let shape_bytes = 2 + encoded_len_varint(length.into());
+        let output_bytes = self.output.len() + 2 + shape_bytes;
+        // A tag and its length, each; the raw length of 4 bytes has 6.
+        let response_bytes = head.len()
+            + (1 + varint_bytes(output_bytes) + output_bytes)
+            + self.other_output.len()
+            + (1 + varint_bytes(ids.len()) + ids.len())
+            + 6;
+        let message_bytes = 1 + varint_bytes(response_bytes) + response_bytes;
+        let mut bytes = Vec::with_capacity(PREFIX_BYTES + message_bytes);
+        bytes.push(0);
+        let stated = u32::try_from(message_bytes).unwrap_or(u32::MAX);
+        bytes.extend_from_slice(&stated.to_be_bytes());
+        put_length(&mut bytes, RESPONSE, response_bytes);
+        bytes.extend_from_slice(head);
+        put_length(&mut bytes, OUTPUT, output_bytes);
+        bytes.extend_from_slice(&self.output);
+        put_length(&mut bytes, SHAPE, shape_bytes);
+        bytes.extend_from_slice(&[1, 1]);
+        encode_varint(length.into(), &mut bytes);
+        bytes.extend_from_slice(&self.other_output);
+        put_length(&mut bytes, RAW, ids.len());
+        bytes.extend_from_slice(ids);
+        put_length(&mut bytes, RAW, 4);
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.into()
+    }
+}
+
+fn varint_bytes(length: usize) -> usize {
+    encoded_len_varint(u64::try_from(length).unwrap_or(u64::MAX))
+}
+
+fn put_length(bytes: &mut Vec<u8>, tag: u8, length: usize) {
+    bytes.push(tag);
+    encode_varint(u64::try_from(length).unwrap_or(u64::MAX), bytes);
 }
 
 fn set_length(message: &mut ModelStreamInferResponse, length: u32) {
