@@ -1,4 +1,5 @@
-//! A future that is watched by another at no cost per wake-up. Knows neither.
+//! What goes on beside a request, at no cost per wake-up: another future that
+//! watches it, an act once it has begun. Knows nothing of requests.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -51,6 +52,17 @@ pub(super) async fn beside<W: Future, O: Future>(
     .await
 }
 
+/// Does `act` when `work` has been polled for the first time.
+pub(super) async fn once_begun<W: Future>(work: W, act: impl FnOnce()) -> W::Output {
+    let mut work = pin!(work);
+    let begun = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await;
+    act();
+    match begun {
+        Poll::Ready(output) => output,
+        Poll::Pending => work.await,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
@@ -60,7 +72,20 @@ mod tests {
 
     use futures_util::future::Either;
 
-    use super::beside;
+    use super::{beside, once_begun};
+
+    #[tokio::test]
+    async fn the_act_comes_between_the_beginning_and_the_rest() {
+        let seen = std::cell::RefCell::new(Vec::new());
+        let work = async {
+            seen.borrow_mut().push("begun");
+            tokio::task::yield_now().await;
+            seen.borrow_mut().push("rest");
+        };
+        once_begun(work, || seen.borrow_mut().push("act")).await;
+        once_begun(ready(()), || seen.borrow_mut().push("at once")).await;
+        assert_eq!(*seen.borrow(), ["begun", "act", "rest", "at once"]);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_first_to_end_wins_and_work_before_watch() {

@@ -1,5 +1,6 @@
 //! The start of a run on one client thread: its slots wait here, requests in
-//! hand and connections open, and leave in the order in which they came.
+//! hand and connections open, and leave one after the other in the order in which
+//! they came.
 
 use std::sync::OnceLock;
 
@@ -10,30 +11,40 @@ use tokio::sync::Notify;
 /// millisecond coarse.
 const TIMER_NS: u64 = 2_000_000;
 
-/// Opened once.
+/// Opened once; lets one through at a time.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     start_ns: OnceLock<u64>,
     opened: Notify,
 }
 
+/// The turn of one who is in the gate: the next one's comes when it is dropped.
+#[derive(Debug)]
+pub(super) struct Turn<'a>(&'a Gate);
+
 impl Gate {
     /// Opens it for a run that starts at `start_ns`.
     pub(super) fn open(&self, start_ns: u64) {
         // A second opening would be a bug without consequence: the first holds.
         let _ = self.start_ns.set(start_ns);
-        self.opened.notify_waiters();
+        self.opened.notify_one();
     }
 
-    /// Waits until it is open; the run's start.
-    pub(super) async fn passed(&self) -> u64 {
-        loop {
-            let opened = self.opened.notified();
-            if let Some(start_ns) = self.start_ns.get() {
-                return *start_ns;
-            }
-            opened.await;
-        }
+    /// Waits for one's turn; the run's start. Whoever keeps the turn until its
+    /// request is out lets that request reach the socket before the next one is
+    /// sent. On a connection that many share, all would else be handed over
+    /// before the first is written, and their waiting would look like the
+    /// server's.
+    pub(super) async fn turn(&self) -> (u64, Turn<'_>) {
+        self.opened.notified().await;
+        let turn = Turn(self);
+        (self.start_ns.get().copied().unwrap_or_default(), turn)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.opened.notify_one();
     }
 }
 
@@ -58,14 +69,18 @@ mod tests {
     use super::{Gate, until};
 
     #[tokio::test]
-    async fn all_leave_in_the_order_in_which_they_came() {
+    async fn all_leave_one_after_the_other_in_the_order_in_which_they_came() {
         let (gate, left) = (Arc::new(Gate::default()), Arc::new(Mutex::new(Vec::new())));
         let waiting: Vec<_> = (0..50)
             .map(|number| {
                 let (gate, left) = (Arc::clone(&gate), Arc::clone(&left));
                 tokio::spawn(async move {
-                    let start_ns = gate.passed().await;
+                    let (start_ns, turn) = gate.turn().await;
                     left.lock().expect("whole").push((number, start_ns));
+                    // Nobody else may come in between.
+                    tokio::task::yield_now().await;
+                    left.lock().expect("whole").push((number, start_ns));
+                    drop(turn);
                 })
             })
             .collect();
@@ -74,9 +89,16 @@ mod tests {
         for task in waiting {
             task.await.expect("ended");
         }
-        let expected: Vec<_> = (0..50).map(|number| (number, 7)).collect();
+        let expected: Vec<_> = (0..50).flat_map(|number| [(number, 7); 2]).collect();
         assert_eq!(*left.lock().expect("whole"), expected);
-        assert_eq!(gate.passed().await, 7, "whoever comes late walks through");
+    }
+
+    #[tokio::test]
+    async fn whoever_gives_up_in_the_gate_lets_the_next_one_in() {
+        let gate = Gate::default();
+        gate.open(7);
+        drop(gate.turn().await);
+        assert_eq!(gate.turn().await.0, 7);
     }
 
     #[tokio::test]

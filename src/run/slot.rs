@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use futures_util::future::Either;
 use tokio::sync::mpsc;
 
-use super::beside::beside;
+use super::beside::{beside, once_begun};
 use super::gate::{Gate, until};
 use super::{Progress, Stop};
 use crate::plan::Job;
@@ -77,8 +77,11 @@ pub(super) async fn work(
     let first = usize::try_from(slot.number).unwrap_or(usize::MAX);
     let mut next = shared.load(&slot, first).await;
     drop(ready);
-    let mut free_ns = shared.free_ns(gate.passed().await, slot.number);
+    let (start_ns, turn) = gate.turn().await;
+    let mut turn = Some(turn);
+    let mut free_ns = shared.free_ns(start_ns, slot.number);
     if !shared.ramp.is_zero() {
+        turn = None;
         // A connection may have been given up while its slot waited its turn.
         until(shared.clock, free_ns.saturating_sub(AFRESH_NS)).await;
         next = shared.load(&slot, first).await;
@@ -92,8 +95,14 @@ pub(super) async fn work(
         } = loaded;
         let mut sink = Sink::start(shared.clock, pulse.clone(), request.output_tokens);
         let outcome = match message {
-            Ok(()) => watched(&shared, &slot, &request, &mut sink, &pulse).await,
-            Err(error) => Err(error),
+            Ok(()) => {
+                let answer = watched(&shared, &slot, &request, &mut sink, &pulse);
+                once_begun(answer, || drop(turn.take())).await
+            }
+            Err(error) => {
+                turn = None;
+                Err(error)
+            }
         };
         let scheduled_ns = free_ns;
         sink.end();

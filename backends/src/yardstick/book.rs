@@ -11,10 +11,10 @@ pub struct Handed {
     pub request: u64,
     /// When it had been read, in nanoseconds on the shared clock.
     pub arrived_ns: u64,
-    /// For each message with a token: when it was handed to the transport,
-    /// right before. HTTP: before the write to the socket. gRPC: before it is
-    /// queued for its connection, which writes what is queued as soon as the
-    /// tasks that are ready have run.
+    /// For each message with a token: when it was handed to the system, right
+    /// before the write to the socket that carried it. HTTP writes each token
+    /// by itself; on a gRPC connection what several streams have to say at one
+    /// moment goes with one write, and has its time.
     pub at_ns: Vec<u64>,
 }
 
@@ -30,6 +30,7 @@ impl Book {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Enters a request.
     pub(super) fn enter(&self, handed: Handed) {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.push(handed);

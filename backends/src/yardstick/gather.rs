@@ -12,6 +12,8 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::{Desk, Handed};
+
 /// Gathered bytes at which the socket is written to in any case.
 const GATHERED_BYTES: usize = 64 << 10;
 
@@ -24,14 +26,35 @@ pub(super) struct Gather(Arc<Mutex<Socket>>);
 struct Socket {
     stream: TcpStream,
     gathered: BytesMut,
+    desk: Desk,
+    /// When each write began, by its number.
+    writes_ns: Vec<u64>,
+    /// Answers whose last token goes with the next write; times are numbers of
+    /// writes.
+    leaving: Vec<Handed>,
 }
 
 impl Gather {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream, desk: Desk) -> Self {
         Self(Arc::new(Mutex::new(Socket {
             stream,
             gathered: BytesMut::with_capacity(2 * GATHERED_BYTES),
+            desk,
+            writes_ns: Vec::new(),
+            leaving: Vec::new(),
         })))
+    }
+
+    /// The number of the next write. What is queued now goes with it, unless
+    /// the connection holds it back; its time is early then, never late.
+    pub(super) fn next_write(&self) -> u64 {
+        self.with(|socket| u64::try_from(socket.writes_ns.len()).unwrap_or(u64::MAX))
+    }
+
+    /// Books an answer, whose times are numbers of writes, when the next write
+    /// begins.
+    pub(super) fn leave(&self, handed: Handed) {
+        self.with(|socket| socket.leaving.push(handed));
     }
 
     /// Writes what has been gathered.
@@ -47,6 +70,9 @@ impl Gather {
 
 impl Socket {
     fn write_out(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.gathered.is_empty() {
+            self.book();
+        }
         while !self.gathered.is_empty() {
             let stream = Pin::new(&mut self.stream);
             let written = ready!(stream.poll_write(context, &self.gathered))?;
@@ -57,6 +83,19 @@ impl Socket {
         }
         self.gathered.clear();
         Poll::Ready(Ok(()))
+    }
+
+    /// Notes that a write begins. Booked before it: whoever has the answer may
+    /// look it up.
+    fn book(&mut self) {
+        self.writes_ns.push(self.desk.clock.now_ns());
+        for mut handed in self.leaving.drain(..) {
+            for at in &mut handed.at_ns {
+                let write = usize::try_from(*at).unwrap_or(usize::MAX);
+                *at = self.writes_ns.get(write).copied().unwrap_or_default();
+            }
+            self.desk.book.enter(handed);
+        }
     }
 
     /// Makes room for more.

@@ -59,7 +59,7 @@ impl Site {
 
 /// Serves one connection to its end.
 pub(super) async fn connection(stream: TcpStream, site: Site) {
-    let socket = Gather::new(stream);
+    let socket = Gather::new(stream, site.desk.clone());
     let mut handshake = h2::server::Builder::new()
         .initial_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
@@ -82,13 +82,13 @@ pub(super) async fn connection(stream: TcpStream, site: Site) {
         let Some(Ok((request, respond))) = accepted.await else {
             return;
         };
-        let site = site.clone();
+        let (site, socket) = (site.clone(), socket.clone());
         // All that had come was read before any of it is accepted.
         let accepted_ns = site.desk.clock.now_ns();
         // It ends with its connection: nothing can be sent without.
         tokio::spawn(async move {
             // An error of the transport: the client has gone.
-            let _ = answer(request, respond, &site, accepted_ns).await;
+            let _ = answer(request, respond, &site, &socket, accepted_ns).await;
         });
     }
 }
@@ -111,6 +111,7 @@ async fn answer(
     request: Request<RecvStream>,
     respond: SendResponse<Frame>,
     site: &Site,
+    socket: &Gather,
     accepted_ns: u64,
 ) -> Result<(), h2::Error> {
     let (parts, mut inbound) = request.into_parts();
@@ -126,7 +127,7 @@ async fn answer(
         };
         if let Some(asked) = Asked::read(&message, &ByteCodec) {
             let beat = Beat::start(&site.desk, arrived_ns, asked.id(), asked.tokens());
-            return streamed(respond, beat, &site.desk, &asked).await;
+            return streamed(respond, beat, socket, &site.desk, &asked).await;
         }
         first = Some(message);
     }
@@ -173,6 +174,7 @@ fn head() -> Response<()> {
 async fn streamed(
     mut respond: SendResponse<Frame>,
     mut beat: Beat<'_>,
+    socket: &Gather,
     desk: &Desk,
     asked: &Asked,
 ) -> Result<(), h2::Error> {
@@ -185,13 +187,12 @@ async fn streamed(
                 room(&mut outbound).await?;
             }
             let frame = frames.frame(beat.total() + 1);
-            beat.stamp();
+            beat.goes_with(socket.next_write());
             outbound.send_data(frame, false)?;
         }
         due = beat.due().await;
     }
-    // Booked first: whoever has the answer may look it up.
-    beat.finish();
+    socket.leave(beat.finish());
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     outbound.send_trailers(trailers)

@@ -191,7 +191,7 @@ async fn streamed(
         }
     }
     // Booked first: whoever has the answer may look it up.
-    beat.finish();
+    beat.book();
     let mut rest: String = end.iter().map(|event| chunk(event)).collect();
     rest.push_str("0\r\n\r\n");
     stream.write_all(rest.as_bytes()).await

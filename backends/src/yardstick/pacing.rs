@@ -90,12 +90,23 @@ impl<'a> Beat<'a> {
         self.at_ns.push(self.desk.clock.now_ns());
     }
 
-    /// The answer is out.
-    pub(super) fn finish(self) {
-        self.desk.book.enter(Handed {
+    /// A token goes with the write of this number, whose time will be known.
+    pub(super) fn goes_with(&mut self, write: u64) {
+        self.at_ns.push(write);
+    }
+
+    /// The answer is out: enters it into the book.
+    pub(super) fn book(self) {
+        let desk = self.desk;
+        desk.book.enter(self.finish());
+    }
+
+    /// The answer is out: what the book is to hold.
+    pub(super) fn finish(self) -> Handed {
+        Handed {
             request: self.request,
             arrived_ns: self.arrived_ns,
             at_ns: self.at_ns,
-        });
+        }
     }
 }
