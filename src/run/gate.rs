@@ -1,50 +1,57 @@
-//! The start of a run on one client thread: its slots wait here, requests in
-//! hand and connections open, and leave one after the other in the order in which
-//! they came.
+//! Where the requests of one client thread leave: closed until the run starts,
+//! then open to one after the other in the order in which they came.
 
 use std::sync::OnceLock;
 
 use backends::Clock;
-use tokio::sync::Notify;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// How much earlier than due a wait by timer ends: tokio's timers are a
 /// millisecond coarse.
 const TIMER_NS: u64 = 2_000_000;
 
 /// Opened once; lets one through at a time.
-#[derive(Debug, Default)]
+///
+/// Many requests are due at one moment at a run's start, and whenever a batching
+/// engine ends several answers with one step. On a connection that they share,
+/// all of them would be handed over before the first is written, and that wait
+/// would look like the server's. So whoever sends keeps its turn until its
+/// request is on its way; the wait of the others is slip, as it should be.
+#[derive(Debug)]
 pub(super) struct Gate {
     start_ns: OnceLock<u64>,
-    opened: Notify,
+    turns: Semaphore,
 }
 
-/// The turn of one who is in the gate: the next one's comes when it is dropped.
-#[derive(Debug)]
-pub(super) struct Turn<'a>(&'a Gate);
+/// The turn to send; the next one's comes when it is dropped.
+pub(super) type Turn<'a> = Option<SemaphorePermit<'a>>;
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            start_ns: OnceLock::new(),
+            turns: Semaphore::new(0),
+        }
+    }
+}
 
 impl Gate {
     /// Opens it for a run that starts at `start_ns`.
     pub(super) fn open(&self, start_ns: u64) {
-        // A second opening would be a bug without consequence: the first holds.
-        let _ = self.start_ns.set(start_ns);
-        self.opened.notify_one();
+        if self.start_ns.set(start_ns).is_ok() {
+            self.turns.add_permits(1);
+        }
     }
 
-    /// Waits for one's turn; the run's start. Whoever keeps the turn until its
-    /// request is out lets that request reach the socket before the next one is
-    /// sent. On a connection that many share, all would else be handed over
-    /// before the first is written, and their waiting would look like the
-    /// server's.
-    pub(super) async fn turn(&self) -> (u64, Turn<'_>) {
-        self.opened.notified().await;
-        let turn = Turn(self);
-        (self.start_ns.get().copied().unwrap_or_default(), turn)
+    /// Waits for one's turn.
+    pub(super) async fn turn(&self) -> Turn<'_> {
+        // It is never closed: the turn is always there.
+        self.turns.acquire().await.ok()
     }
-}
 
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.opened.notify_one();
+    /// The run's start; 0 before it.
+    pub(super) fn start_ns(&self) -> u64 {
+        self.start_ns.get().copied().unwrap_or_default()
     }
 }
 
@@ -75,7 +82,8 @@ mod tests {
             .map(|number| {
                 let (gate, left) = (Arc::clone(&gate), Arc::clone(&left));
                 tokio::spawn(async move {
-                    let (start_ns, turn) = gate.turn().await;
+                    let turn = gate.turn().await;
+                    let start_ns = gate.start_ns();
                     left.lock().expect("whole").push((number, start_ns));
                     // Nobody else may come in between.
                     tokio::task::yield_now().await;
@@ -98,7 +106,7 @@ mod tests {
         let gate = Gate::default();
         gate.open(7);
         drop(gate.turn().await);
-        assert_eq!(gate.turn().await.0, 7);
+        assert!(gate.turn().await.is_some());
     }
 
     #[tokio::test]

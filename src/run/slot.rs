@@ -77,9 +77,8 @@ pub(super) async fn work(
     let first = usize::try_from(slot.number).unwrap_or(usize::MAX);
     let mut next = shared.load(&slot, first).await;
     drop(ready);
-    let (start_ns, turn) = gate.turn().await;
-    let mut turn = Some(turn);
-    let mut free_ns = shared.free_ns(start_ns, slot.number);
+    let mut turn = gate.turn().await;
+    let mut free_ns = shared.free_ns(gate.start_ns(), slot.number);
     if !shared.ramp.is_zero() {
         turn = None;
         // A connection may have been given up while its slot waited its turn.
@@ -93,6 +92,9 @@ pub(super) async fn work(
             request,
             message,
         } = loaded;
+        if turn.is_none() {
+            turn = gate.turn().await;
+        }
         let mut sink = Sink::start(shared.clock, pulse.clone(), request.output_tokens);
         let outcome = match message {
             Ok(()) => {
