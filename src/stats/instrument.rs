@@ -18,7 +18,7 @@ const MOST_BUSY_PERCENT: f64 = 80.0;
 const MOST_WAIT_SHARE: f64 = 0.01;
 
 /// Most of the time that the busiest thread may wait for a core, in percent.
-const MOST_WAIT_PERCENT: f64 = 5.0;
+const MOST_WAIT_PERCENT: f64 = 10.0;
 
 /// Waits below this are what any machine has: interrupts, a writer of records.
 const ORDINARY_WAIT_NS: f64 = 200_000.0;
@@ -101,7 +101,7 @@ pub(super) fn waits(summary: &Summary) -> Option<Reason> {
             "client_waits",
             format!(
                 "something else ran on the client's cores: its busiest thread waited for a core \
-                 for {} % of the time (limit: 5 %), on average {} ms each time that there was \
+                 for {} % of the time (limit: 10 %), on average {} ms each time that there was \
                  something to do (limit: 1 % of the mean {words} of {} ms)",
                 grouped_decimal(waited, 1),
                 grouped_decimal(wait_ns / 1e6, 3),
