@@ -64,7 +64,7 @@ const HOUSE: &[(&str, &[&str])] = &[
 const SIDE_DOOR: &[(&str, &[&str])] = &[
     ("api_server", &["engine"]),
     ("engine", &[]),
-    ("entry", &["api_server", "engine", "triton"]),
+    ("entry", &["api_server", "engine", "triton", "yardstick"]),
     ("error", &[]),
     (
         "lib",

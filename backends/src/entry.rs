@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::Engine;
+use crate::yardstick::Wire;
 use crate::{Backend, Error, PromptMode, api_server, triton};
 
 /// In which form an arm delivers its answer: what a mark means there.
@@ -127,6 +128,8 @@ pub struct Entry {
     pub connect: fn(Target) -> Result<Arc<dyn Backend>, Error>,
     /// Serves the simulated engine over this protocol on a bound listener.
     pub serve: fn(TcpListener, Engine, ServeOptions) -> Served,
+    /// The yardstick server that has paced answers for it; `None`: neither has.
+    pub yardstick: Option<Wire>,
 }
 
 impl fmt::Debug for Entry {
@@ -147,6 +150,7 @@ pub static ALL: &[Entry] = &[
         applies_template: false,
         connect: triton::connect_tis,
         serve: triton::serve,
+        yardstick: Some(Wire::Grpc),
     },
     Entry {
         name: "tis-chatbot",
@@ -158,6 +162,7 @@ pub static ALL: &[Entry] = &[
         applies_template: false,
         connect: triton::connect_chatbot,
         serve: triton::serve,
+        yardstick: None,
     },
     Entry {
         name: "tis-direct",
@@ -168,6 +173,7 @@ pub static ALL: &[Entry] = &[
         applies_template: false,
         connect: triton::connect_direct,
         serve: triton::serve,
+        yardstick: Some(Wire::Grpc),
     },
     Entry {
         name: "tis-ensemble",
@@ -178,6 +184,7 @@ pub static ALL: &[Entry] = &[
         applies_template: false,
         connect: triton::connect_ensemble,
         serve: triton::serve,
+        yardstick: Some(Wire::Grpc),
     },
     Entry {
         name: "tis-python",
@@ -188,6 +195,7 @@ pub static ALL: &[Entry] = &[
         applies_template: false,
         connect: triton::connect_python,
         serve: triton::serve,
+        yardstick: None,
     },
     Entry {
         name: "api_server",
@@ -198,6 +206,7 @@ pub static ALL: &[Entry] = &[
         applies_template: true,
         connect: api_server::connect,
         serve: api_server::serve,
+        yardstick: Some(Wire::Http),
     },
 ];
 

@@ -1,5 +1,5 @@
 //! The wires of pairbench: for each protocol a client that is measured and a
-//! simulated server to measure it against.
+//! simulated server to try it against; and [`yardstick`] servers to measure it by.
 //!
 //! This crate knows protocols and nothing else. It reads no flag, computes no
 //! metric, tokenizes nothing, retries nothing and, apart from [`Sink`], reads

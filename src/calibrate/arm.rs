@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use backends::{Backend, Clock, Entry, PromptMode, Request, Sampling, Target};
 
 use super::YardProcess;
-use super::experiment::{Settings, wire_of};
+use super::experiment::Settings;
 use super::join::{Due, Joined, join};
 use crate::plan::{Job, Plan};
 use crate::record::{self, RunEnd, RunHeader};
@@ -50,7 +50,8 @@ impl Play<'_> {
     /// Makes a backend's clients of the servers.
     pub(super) fn arm(&self, entry: &'static Entry, yard: &YardProcess) -> Result<Arm> {
         let of_arm = || format!("--backend {}", entry.name);
-        let wire = wire_of(entry)
+        let wire = entry
+            .yardstick
             .context("our own servers have no paced answers for it")
             .with_context(of_arm)?;
         let target = Target {

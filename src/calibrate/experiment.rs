@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use backends::yardstick::{Pace, Wire};
+use backends::yardstick::Pace;
 use backends::{Clock, Entry};
 
 use super::arm::{self, Arm, Play};
@@ -45,17 +45,6 @@ impl Settings {
             first_token_ns: self.load.first_token_ns,
             per_token_ns: self.load.per_token_ns,
         }
-    }
-}
-
-/// The protocol of our own server that a backend speaks; `None`: our server has
-/// no paced answers for it.
-#[must_use]
-pub fn wire_of(entry: &Entry) -> Option<Wire> {
-    match entry.name {
-        "api_server" => Some(Wire::Http),
-        "tis" | "tis-direct" | "tis-ensemble" => Some(Wire::Grpc),
-        _ => None,
     }
 }
 
@@ -258,7 +247,7 @@ impl Play<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{listed, wire_of};
+    use super::listed;
 
     #[test]
     fn cores_are_named() {
@@ -276,7 +265,7 @@ mod tests {
     fn both_protocols_can_be_calibrated() {
         let names: Vec<_> = backends::ALL
             .iter()
-            .filter(|entry| wire_of(entry).is_some())
+            .filter(|entry| entry.yardstick.is_some())
             .map(|entry| entry.name)
             .collect();
         assert_eq!(names, ["tis", "tis-direct", "tis-ensemble", "api_server"]);

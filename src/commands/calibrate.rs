@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use backends::Clock;
 
 use super::{Exit, show};
-use crate::calibrate::{self, Settings, wire_of};
+use crate::calibrate::{self, Settings};
 use crate::config::CalibrateConfig;
 use crate::record::{self, CALIBRATION_FORMAT, Calibration, Load};
 use crate::run::{Stop, Wall, host, make_room};
@@ -19,7 +19,7 @@ use crate::{report, stats};
 pub(super) fn calibrate(config: &CalibrateConfig) -> Result<Exit> {
     for entry in &config.backends {
         ensure!(
-            wire_of(entry).is_some(),
+            entry.yardstick.is_some(),
             "--backend {}: cannot be calibrated, as our own servers have no paced answers for it; \
              use api_server, tis-direct, tis-ensemble or tis",
             entry.name

@@ -33,8 +33,8 @@ const MAX_WARMUP: u32 = 1_000;
 /// Longest ramp, in seconds: an hour.
 const MAX_RAMP_S: f64 = 3_600.0;
 /// Requests in flight that one client thread takes on by itself. At 100 tokens
-/// per second and stream that is an eighth of a core, and the burst at a run's
-/// start is sent within 2 ms or so (docs/performance.md).
+/// per second and stream that is a sixth of a core or less, and the burst at a
+/// run's start is sent within some milliseconds (docs/performance.md).
 const STREAMS_PER_THREAD: u32 = 128;
 /// Most threads of the client.
 const MAX_THREADS: u32 = 1_024;

@@ -1,5 +1,5 @@
 //! A socket whose writes are gathered until its connection has nothing more to
-//! say for now, then written at once. An HTTP/2 library flushes behind every
+//! say, then written at once. An HTTP/2 library flushes behind every
 //! frame of some size; what many streams have to say at one moment would be a
 //! system call each.
 
