@@ -21,6 +21,8 @@ pub(crate) enum Mode {
 pub(crate) struct Options {
     pub(crate) mode: Mode,
     pub(crate) unpinned: bool,
+    /// All streams start at one moment whatever the mode has.
+    pub(crate) in_step: bool,
     pub(crate) pairs: u32,
     pub(crate) threads: usize,
     case: Option<Case>,
@@ -51,6 +53,7 @@ impl Options {
         let mut options = Self {
             mode: Mode::Cost,
             unpinned: false,
+            in_step: false,
             pairs: 5,
             threads: 1,
             case: None,
@@ -72,6 +75,7 @@ impl Options {
                 "--scale" => options.mode = Mode::Scale,
                 "--once" => options.mode = Mode::Once,
                 "--unpinned" => options.unpinned = true,
+                "--in-step" => options.in_step = true,
                 "--case" => options.case = Some(case(&value()?)?),
                 "--pairs" => options.pairs = value()?.parse()?,
                 "--threads" => options.threads = value()?.parse()?,
@@ -115,7 +119,7 @@ impl Options {
             defaults.requests
         };
         let gap = self.gap.unwrap_or(defaults.gap);
-        let spread = defaults.out_of_step && !case.full_speed;
+        let spread = defaults.out_of_step && !self.in_step && !case.full_speed;
         Load {
             case,
             streams: self.streams.first().copied().unwrap_or(defaults.streams),

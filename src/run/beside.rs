@@ -37,13 +37,21 @@ pub(super) async fn beside<W: Future, O: Future>(
     });
     let waker = Waker::from(Arc::clone(&bell));
     let (mut work, mut watch) = (pin!(work), pin!(watch));
+    let mut registered: Option<Waker> = None;
     poll_fn(|cx| {
         if let Poll::Ready(output) = work.as_mut().poll(cx) {
             return Poll::Ready(Either::Left(output));
         }
-        // Before the look at the bell, or a ring in between would be lost.
-        bell.task.register(cx.waker());
-        if bell.rung.swap(false, Ordering::Acquire) {
+        // Before the look at the bell, or a ring in between would be lost. A task
+        // keeps its waker, so that this is done once and not at every wake-up.
+        if !registered
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
+            bell.task.register(cx.waker());
+            registered = Some(cx.waker().clone());
+        }
+        if bell.rung.load(Ordering::Acquire) && bell.rung.swap(false, Ordering::Acquire) {
             let mut context = Context::from_waker(&waker);
             return watch.as_mut().poll(&mut context).map(Either::Right);
         }

@@ -10,6 +10,7 @@ mod gate;
 mod host;
 mod progress;
 mod runner;
+mod silence;
 mod slot;
 mod stop;
 mod team;
@@ -23,7 +24,7 @@ pub use descriptors::make_room;
 pub use host::host;
 pub use progress::{Progress, Show, Steps};
 pub use runner::Runner;
-pub use slot::Limits;
+pub use silence::Limits;
 pub use stop::Stop;
 pub use wall::Wall;
 

@@ -12,7 +12,8 @@ use backends::{Backend, Clock, Error, ErrorKind, ServerCounters};
 use futures_util::{StreamExt, stream};
 
 use super::cpu::{Shares, ThreadTimes};
-use super::slot::{Limits, Shared};
+use super::silence::{Limits, Patrol, Post};
+use super::slot::Shared;
 use super::team::{StartLine, slots_of};
 use super::watch::Watch;
 use super::{Progress, Seat, Show, Stop};
@@ -90,11 +91,12 @@ impl Runner {
         }
         let (sender, records) = mpsc::channel();
         let shared = self.shared(plan.warmup.clone(), plan.concurrency, self.first_id);
+        let patrol = self.patrol(&shared);
         StartLine::of(&self.seats, &Arc::new(shared), &sender)
             .await
             .run(self.clock)
             .await;
-        drop(sender);
+        drop((sender, patrol));
         let failures: Vec<Record> = records.iter().filter(|record| !record.is_ok()).collect();
         match failures.first() {
             Some(first) if failures.len() == plan.warmup.len() && !self.stop.is_wished() => bail!(
@@ -152,10 +154,11 @@ impl Runner {
         let line = StartLine::of(&self.seats, &shared, &recorder.door()).await;
         let cpu_before = ThreadTimes::now();
         let watch = Watch::start(self.clock, &shared.progress, self.warn);
+        let patrol = self.patrol(&shared);
         let start_ns = line.run(self.clock).await;
         let span_ns = self.clock.now_ns() - start_ns;
         let cpu = ThreadTimes::now().since(&cpu_before);
-        drop((watch, show));
+        drop((watch, patrol, show));
         let counters_after = self.counters().await;
         let end = RunEnd {
             interrupted: self.stop.is_wished(),
@@ -180,6 +183,10 @@ impl Runner {
             .ok()?
     }
 
+    fn patrol(&self, shared: &Shared) -> Patrol {
+        Patrol::start(self.clock, self.limits, Arc::clone(&shared.posts))
+    }
+
     fn shared(&self, jobs: Vec<Job>, concurrency: u32, first_id: u64) -> Shared {
         let slots = u32::try_from(jobs.len())
             .unwrap_or(u32::MAX)
@@ -191,7 +198,7 @@ impl Runner {
             ramp: Duration::ZERO,
             first_id,
             clock: self.clock,
-            limits: self.limits,
+            posts: (0..slots).map(|_| Post::default()).collect(),
             stop: self.stop.clone(),
             progress: Progress::default(),
         }

@@ -1,5 +1,5 @@
 //! One slot of a closed loop: sends a request, waits for its end, sends the
-//! next. And the watch over a request that may never end.
+//! next.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backends::{
-    Backend, Clock, Ending, Error, ErrorKind, Finish, Hop, HopTimes, Pulse, Request, Sink, Trace,
+    Backend, Clock, Ending, Error, ErrorKind, Finish, Hop, HopTimes, Request, Sink, Trace,
 };
 
 use futures_util::FutureExt;
@@ -17,18 +17,10 @@ use tokio::sync::mpsc;
 
 use super::beside::{beside, once_begun};
 use super::gate::{Gate, until};
+use super::silence::Post;
 use super::{Progress, Stop};
 use crate::plan::Job;
 use crate::record::{HopRecord, Mark, Record};
-
-/// How long a request may be silent.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// To the first token; for an answer in one piece, to its end.
-    pub first_token: Duration,
-    /// From each token to the next.
-    pub between_tokens: Duration,
-}
 
 /// How long before its turn in a ramp a slot looks after its request again.
 const AFRESH_NS: u64 = 20_000_000;
@@ -44,7 +36,8 @@ pub(super) struct Shared {
     pub(super) ramp: Duration,
     pub(super) first_id: u64,
     pub(super) clock: Clock,
-    pub(super) limits: Limits,
+    /// Where each slot's requests are watched.
+    pub(super) posts: Arc<[Post]>,
     pub(super) stop: Stop,
     pub(super) progress: Progress,
 }
@@ -53,6 +46,12 @@ pub(super) struct Shared {
 pub(super) struct Slot {
     pub(super) number: u32,
     pub(super) backend: Arc<dyn Backend>,
+}
+
+impl Slot {
+    fn index(&self) -> usize {
+        usize::try_from(self.number).unwrap_or(usize::MAX)
+    }
 }
 
 /// A request that may go out at once, and the job it is of.
@@ -73,8 +72,10 @@ pub(super) async fn work(
     ready: mpsc::Sender<()>,
     records: std::sync::mpsc::Sender<Record>,
 ) {
-    let pulse = Pulse::default();
-    let first = usize::try_from(slot.number).unwrap_or(usize::MAX);
+    let Some(post) = shared.posts.get(slot.index()) else {
+        return; // no slot of this run
+    };
+    let first = slot.index();
     let mut next = shared.load(&slot, first).await;
     drop(ready);
     let mut turn = gate.turn().await;
@@ -95,10 +96,10 @@ pub(super) async fn work(
         if turn.is_none() {
             turn = gate.turn().await;
         }
-        let mut sink = Sink::start(shared.clock, pulse.clone(), request.output_tokens);
+        let mut sink = Sink::start(shared.clock, post.pulse.clone(), request.output_tokens);
         let outcome = match message {
             Ok(()) => {
-                let answer = watched(&shared, &slot, &request, &mut sink, &pulse);
+                let answer = watched(&shared, &slot, post, &request, &mut sink);
                 once_begun(answer, || drop(turn.take())).await
             }
             Err(error) => {
@@ -173,20 +174,23 @@ impl Shared {
 async fn watched(
     shared: &Shared,
     slot: &Slot,
+    post: &Post,
     request: &Request,
     sink: &mut Sink,
-    pulse: &Pulse,
 ) -> Result<Finish, Error> {
+    let silent = post.open(request.stream);
     let watch = async {
         tokio::select! {
-            error = watch(shared.clock, pulse, shared.limits, request.stream) => error,
+            Ok(error) = silent => error,
             () = shared.stop.cut() => Error::new(
                 ErrorKind::Cancelled,
                 "stopped by the user before the answer had ended",
             ),
         }
     };
-    match beside(caught(slot.backend.generate(request, sink)), watch).await {
+    let end = beside(caught(slot.backend.generate(request, sink)), watch).await;
+    post.close();
+    match end {
         Either::Left(outcome) => outcome,
         Either::Right(error) => Err(error),
     }
@@ -204,47 +208,6 @@ async fn caught(answer: impl Future<Output = Result<Finish, Error>>) -> Result<F
                 "pairbench itself failed on this answer; please report it as a bug",
             ))
         })
-}
-
-/// Returns when the request has been silent for too long. Looks as often as
-/// the shorter limit asks for, so a running request costs no timer per token.
-async fn watch(clock: Clock, pulse: &Pulse, limits: Limits, stream: bool) -> Error {
-    let look_every = limits.between_tokens.min(limits.first_token);
-    let issued_ns = pulse.read().0;
-    loop {
-        let (last_ns, has_tokens) = pulse.read();
-        // An answer in one piece may come over a wire that shows it growing; its
-        // limit is for the whole all the same.
-        let streaming = stream && has_tokens;
-        let (since_ns, limit) = if streaming {
-            (last_ns, limits.between_tokens)
-        } else {
-            (issued_ns, limits.first_token)
-        };
-        let due = clock.instant_at(since_ns) + limit;
-        let now = clock.instant_at(clock.now_ns());
-        if due <= now {
-            return silence(limit, streaming);
-        }
-        tokio::time::sleep_until(due.min(now + look_every).into()).await;
-    }
-}
-
-fn silence(limit: Duration, streaming: bool) -> Error {
-    let seconds = limit.as_secs_f64();
-    if streaming {
-        Error::new(
-            ErrorKind::TimeoutBetweenTokens,
-            format!("no further token for {seconds} s (limit: --token-timeout)"),
-        )
-    } else {
-        Error::new(
-            ErrorKind::TimeoutFirstToken,
-            format!(
-                "no token, or no whole answer without streaming, for {seconds} s (limit: --first-token-timeout)"
-            ),
-        )
-    }
 }
 
 fn record(
