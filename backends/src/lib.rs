@@ -12,6 +12,7 @@ mod entry;
 mod error;
 mod request;
 mod sink;
+mod tls;
 mod trace;
 mod triton;
 pub mod yardstick;

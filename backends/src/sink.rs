@@ -3,7 +3,7 @@
 //! no metric and never spreads tokens over time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::trace::{Hop, Mark, Trace};
@@ -114,6 +114,7 @@ pub struct Pulse(Arc<Beat>);
 struct Beat {
     last_ns: AtomicU64,
     tokens: AtomicU64,
+    given_up: AtomicBool,
 }
 
 impl Pulse {
@@ -125,7 +126,20 @@ impl Pulse {
         (self.0.last_ns.load(Ordering::Acquire), pieces > 0)
     }
 
+    /// Says that nobody waits for the request any more. It is for whoever polls
+    /// it to look, as it ends by being dropped.
+    pub fn give_up(&self) {
+        self.0.given_up.store(true, Ordering::Release);
+    }
+
+    /// Whether the request was given up.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.0.given_up.load(Ordering::Acquire)
+    }
+
     fn reset(&self, at_ns: u64) {
+        self.0.given_up.store(false, Ordering::Release);
         self.0.tokens.store(0, Ordering::Release);
         self.0.last_ns.store(at_ns, Ordering::Release);
     }

@@ -1,7 +1,10 @@
 //! Where the requests of one client thread leave: closed until the run starts,
 //! then open to one after the other in the order in which they came.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::OnceLock;
+use std::task::Poll;
 
 use backends::Clock;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -67,13 +70,37 @@ pub(super) async fn until(clock: Clock, due_ns: u64) {
     }
 }
 
+/// Looks at the runtime's other tasks and its sockets after which what `work`
+/// has begun is taken to be under way.
+const LOOKS: u32 = 2;
+
+/// Does `act` when `work` has begun, and all tasks that it woke have had their
+/// turn, too: a call over a shared connection goes through several before it is
+/// written.
+pub(super) async fn once_begun<W: Future>(work: W, act: impl FnOnce()) -> W::Output {
+    let mut work = pin!(work);
+    for _ in 0..LOOKS {
+        if let Poll::Ready(output) = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+            act();
+            return output;
+        }
+        // tokio wakes it after its next look at the sockets, when those that are
+        // ready now have run.
+        tokio::task::yield_now().await;
+    }
+    act();
+    work.await
+}
+
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
     use std::sync::{Arc, Mutex};
+    use std::time::Duration;
 
     use backends::Clock;
 
-    use super::{Gate, until};
+    use super::{Gate, once_begun, until};
 
     #[tokio::test]
     async fn all_leave_one_after_the_other_in_the_order_in_which_they_came() {
@@ -116,5 +143,28 @@ mod tests {
             until(clock, due_ns).await;
             assert!(clock.now_ns() >= due_ns);
         }
+    }
+
+    #[tokio::test]
+    async fn the_act_comes_after_what_the_work_woke() {
+        let seen = std::cell::RefCell::new(Vec::new());
+        let (hand, taken) = tokio::sync::oneshot::channel();
+        let (reply, replied) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            taken.await.expect("handed over");
+            tokio::spawn(async move { reply.send(()) });
+        });
+        let work = async {
+            seen.borrow_mut().push("begun");
+            hand.send(()).expect("awaited");
+            replied.await.expect("sent");
+            seen.borrow_mut().push("replied");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            seen.borrow_mut().push("rest");
+        };
+        once_begun(work, || seen.borrow_mut().push("act")).await;
+        once_begun(ready(()), || seen.borrow_mut().push("at once")).await;
+        let expected = ["begun", "replied", "act", "rest", "at once"];
+        assert_eq!(*seen.borrow(), expected);
     }
 }

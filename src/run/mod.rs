@@ -2,10 +2,10 @@
 //! stops when told to. The only room with tasks, sleeps and the date. Knows
 //! backends only by their trait, computes no metric.
 
-mod beside;
 mod cpu;
 mod crew;
 mod descriptors;
+mod flight;
 mod gate;
 mod host;
 mod progress;

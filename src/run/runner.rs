@@ -184,7 +184,12 @@ impl Runner {
     }
 
     fn patrol(&self, shared: &Shared) -> Patrol {
-        Patrol::start(self.clock, self.limits, Arc::clone(&shared.posts))
+        Patrol::start(
+            self.clock,
+            self.limits,
+            Arc::clone(&shared.posts),
+            self.stop.clone(),
+        )
     }
 
     fn shared(&self, jobs: Vec<Job>, concurrency: u32, first_id: u64) -> Shared {

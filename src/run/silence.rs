@@ -1,12 +1,16 @@
-//! Ends requests that say nothing for too long. All are looked after from one
-//! place off the client's threads: a timer there would cost every wake-up for a
-//! token, as the system arms and clears one for each wait.
+//! Gives requests up that say nothing for too long, or that a stop cuts. All
+//! are looked after from one place off the client's threads: a timer there would
+//! cost every wake-up for a token, as the system arms and clears one for each
+//! wait.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use backends::{Clock, Error, ErrorKind, Pulse};
-use tokio::sync::oneshot;
+use futures_util::task::AtomicWaker;
+
+use super::Stop;
 
 /// How long a request may be silent.
 #[derive(Clone, Copy, Debug)]
@@ -17,10 +21,14 @@ pub struct Limits {
     pub between_tokens: Duration,
 }
 
+/// Time between two looks at what a stop may have missed.
+const CUT_EVERY: Duration = Duration::from_millis(50);
+
 /// Where a slot's requests are watched.
 #[derive(Debug, Default)]
 pub(super) struct Post {
     pub(super) pulse: Pulse,
+    task: AtomicWaker,
     open: Mutex<Option<Open>>,
 }
 
@@ -29,20 +37,32 @@ pub(super) struct Post {
 struct Open {
     issued_ns: u64,
     stream: bool,
-    tell: oneshot::Sender<Error>,
+    verdict: Option<Error>,
 }
 
 impl Post {
     /// Watches the request that the pulse has begun to tell of, until
-    /// [`Self::close`]. What comes is its failure.
-    pub(super) fn open(&self, stream: bool) -> oneshot::Receiver<Error> {
-        let (tell, told) = oneshot::channel();
+    /// [`Self::close`].
+    pub(super) fn open(&self, stream: bool) {
         *self.lock() = Some(Open {
             issued_ns: self.pulse.read().0,
             stream,
-            tell,
+            verdict: None,
         });
-        told
+    }
+
+    /// Wakes that task when there is a verdict.
+    pub(super) fn wakes(&self, task: &Waker) {
+        self.task.register(task);
+    }
+
+    /// Why the request was given up, if it was.
+    pub(super) fn verdict(&self) -> Poll<Error> {
+        if !self.pulse.is_given_up() {
+            return Poll::Pending;
+        }
+        let verdict = self.lock().as_mut().and_then(|open| open.verdict.take());
+        verdict.map_or(Poll::Pending, Poll::Ready)
     }
 
     /// The request is over.
@@ -50,12 +70,12 @@ impl Post {
         *self.lock() = None;
     }
 
-    /// Fails the request if it has been silent for too long at `now`; else when
-    /// it will have been. `None`: no request is open.
+    /// Gives the request up if it has been silent for too long at `now`; else
+    /// when it will have been. `None`: there is nothing to wait for.
     fn look(&self, clock: Clock, limits: Limits, now: Instant) -> Option<Instant> {
         // Held over the look, so that it is still the request that the pulse tells of.
         let mut open = self.lock();
-        let request = open.as_ref()?;
+        let request = open.as_mut().filter(|open| open.verdict.is_none())?;
         let (last_ns, has_tokens) = self.pulse.read();
         // An answer in one piece may come over a wire that shows it growing; its
         // limit is for the whole all the same.
@@ -69,9 +89,22 @@ impl Post {
         if due > now {
             return Some(due);
         }
-        // Who is not there any more needs no word.
-        let _ = open.take()?.tell.send(silence(limit, streaming));
+        self.give_up(request, silence(limit, streaming));
         None
+    }
+
+    /// Gives the request up whatever it says.
+    fn cut(&self) {
+        if let Some(request) = self.lock().as_mut() {
+            let words = "stopped by the user before the answer had ended";
+            self.give_up(request, Error::new(ErrorKind::Cancelled, words));
+        }
+    }
+
+    fn give_up(&self, request: &mut Open, why: Error) {
+        request.verdict.get_or_insert(why);
+        self.pulse.give_up();
+        self.task.wake();
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {
@@ -87,8 +120,18 @@ pub(super) struct Patrol(tokio::task::JoinHandle<()>);
 impl Patrol {
     /// Starts to look. Must be called within a tokio runtime, not one of the
     /// client's own.
-    pub(super) fn start(clock: Clock, limits: Limits, posts: Arc<[Post]>) -> Self {
-        Self(tokio::spawn(patrol(clock, limits, posts)))
+    pub(super) fn start(clock: Clock, limits: Limits, posts: Arc<[Post]>, stop: Stop) -> Self {
+        Self(tokio::spawn(async move {
+            tokio::select! {
+                () = patrol(clock, limits, &posts) => {}
+                () = stop.cut() => {}
+            }
+            // Again and again: one may have been about to begin.
+            loop {
+                posts.iter().for_each(Post::cut);
+                tokio::time::sleep(CUT_EVERY).await;
+            }
+        }))
     }
 }
 
@@ -98,7 +141,7 @@ impl Drop for Patrol {
     }
 }
 
-async fn patrol(clock: Clock, limits: Limits, posts: Arc<[Post]>) {
+async fn patrol(clock: Clock, limits: Limits, posts: &[Post]) {
     // A request that begins after a look cannot be due before the next.
     let look_every = limits.between_tokens.min(limits.first_token);
     loop {
@@ -130,6 +173,7 @@ fn silence(limit: Duration, streaming: bool) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
     use std::time::Duration;
 
     use backends::{Clock, ErrorKind, Sink};
@@ -154,7 +198,7 @@ mod tests {
         ] {
             let (post, clock) = (Post::default(), Clock::start());
             let mut sink = Sink::start(clock, post.pulse.clone(), 1);
-            let mut told = post.open(stream);
+            post.open(stream);
             if token {
                 sink.tokens(1);
             }
@@ -162,11 +206,11 @@ mod tests {
             let due = post.look(clock, LIMITS, later);
             let case = format!("{stream} {token} {seconds}");
             assert_eq!(due.is_some(), failure.is_none(), "{case}");
-            assert_eq!(
-                told.try_recv().ok().map(|error| error.kind),
-                failure,
-                "{case}"
-            );
+            let verdict = match post.verdict() {
+                Poll::Ready(error) => Some(error.kind),
+                Poll::Pending => None,
+            };
+            assert_eq!(verdict, failure, "{case}");
         }
     }
 
@@ -175,11 +219,12 @@ mod tests {
         let (post, clock) = (Post::default(), Clock::start());
         let far = clock.instant_at(0) + Duration::from_secs(100);
         assert_eq!(post.look(clock, LIMITS, far), None);
-        let mut first = post.open(true);
+        post.open(true);
         post.close();
-        let mut second = post.open(true);
         assert_eq!(post.look(clock, LIMITS, far), None);
-        assert!(first.try_recv().is_err());
-        assert!(second.try_recv().is_ok());
+        assert!(post.verdict().is_pending());
+        post.open(true);
+        assert_eq!(post.look(clock, LIMITS, far), None);
+        assert!(post.verdict().is_ready());
     }
 }

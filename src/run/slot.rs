@@ -1,22 +1,16 @@
 //! One slot of a closed loop: sends a request, waits for its end, sends the
 //! next.
 
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use backends::{
-    Backend, Clock, Ending, Error, ErrorKind, Finish, Hop, HopTimes, Request, Sink, Trace,
-};
+use backends::{Backend, Clock, Ending, Error, Finish, Hop, HopTimes, Request, Sink, Trace};
 
-use futures_util::FutureExt;
-use futures_util::future::Either;
 use tokio::sync::mpsc;
 
-use super::beside::{beside, once_begun};
-use super::gate::{Gate, until};
+use super::flight::Flight;
+use super::gate::{Gate, once_begun, until};
 use super::silence::Post;
 use super::{Progress, Stop};
 use crate::plan::Job;
@@ -99,8 +93,9 @@ pub(super) async fn work(
         let mut sink = Sink::start(shared.clock, post.pulse.clone(), request.output_tokens);
         let outcome = match message {
             Ok(()) => {
-                let answer = watched(&shared, &slot, post, &request, &mut sink);
-                once_begun(answer, || drop(turn.take())).await
+                let answer = slot.backend.generate(&request, &mut sink);
+                let flight = Flight::new(answer, post, request.stream);
+                once_begun(flight, || drop(turn.take())).await
             }
             Err(error) => {
                 turn = None;
@@ -167,47 +162,6 @@ impl Shared {
         let prompt_tokens = job.map_or(0, |job| job.prompt_tokens);
         record(number, prompt_tokens, request, scheduled_ns, trace, outcome)
     }
-}
-
-/// Runs one request and cuts it when it is silent for too long, or when the
-/// run is stopped. What the sink has seen by then is kept.
-async fn watched(
-    shared: &Shared,
-    slot: &Slot,
-    post: &Post,
-    request: &Request,
-    sink: &mut Sink,
-) -> Result<Finish, Error> {
-    let silent = post.open(request.stream);
-    let watch = async {
-        tokio::select! {
-            Ok(error) = silent => error,
-            () = shared.stop.cut() => Error::new(
-                ErrorKind::Cancelled,
-                "stopped by the user before the answer had ended",
-            ),
-        }
-    };
-    let end = beside(caught(slot.backend.generate(request, sink)), watch).await;
-    post.close();
-    match end {
-        Either::Left(outcome) => outcome,
-        Either::Right(error) => Err(error),
-    }
-}
-
-/// Turns a panic within a request into its failure: a bug of ours must cost
-/// one request, not the slot and with it the concurrency of the whole run.
-async fn caught(answer: impl Future<Output = Result<Finish, Error>>) -> Result<Finish, Error> {
-    AssertUnwindSafe(answer)
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_| {
-            Err(Error::new(
-                ErrorKind::Malformed,
-                "pairbench itself failed on this answer; please report it as a bug",
-            ))
-        })
 }
 
 fn record(

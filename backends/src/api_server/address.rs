@@ -1,8 +1,6 @@
 //! Where a server is: an address as people write it, and TLS for https. Opens
 //! nothing.
 
-use std::sync::Arc;
-
 use reqwest::Url;
 
 use crate::{Error, ErrorKind, excerpt};
@@ -70,29 +68,6 @@ pub(super) fn base_url(address: &str) -> Result<Url, Error> {
             .map_err(|error| bad(&error.to_string()))?;
     }
     Ok(url)
-}
-
-/// TLS with the ring provider. The platform's roots take time to read, so only
-/// an https address has them read.
-pub(super) fn tls(wanted: bool) -> Result<rustls::ClientConfig, Error> {
-    use rustls_platform_verifier::BuilderVerifierExt as _;
-    let failed = |error: rustls::Error| connect(&format!("cannot set up TLS: {error}"));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(failed)?;
-    let mut config = if wanted {
-        builder
-            .with_platform_verifier()
-            .map_err(failed)?
-            .with_no_client_auth()
-    } else {
-        builder
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth()
-    };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
 }
 
 #[cfg(test)]

@@ -7,15 +7,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use reqwest::Url;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
 use super::ApiServer;
 use crate::api_server::transport::{POOL_IDLE, Transport};
 use crate::{Backend, Clock, Ending, ErrorKind, Hop, PromptMode, Pulse, Request, Sampling, Sink};
-use crate::{Target, TokenSource};
+use crate::{Target, TokenSource, tls};
 
 pub(super) const MODELS: &str = r#"{"data":[{"id":"m","owned_by":"somebody"}]}"#;
 const WHOLE: &str = r#"{"choices":[{"text":"a","finish_reason":"length"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#;
@@ -208,17 +207,7 @@ async fn nothing_shows_the_key() {
 
 /// A server with a certificate that only it vouches for.
 async fn server_with_tls() -> (Target, CertificateDer<'static>) {
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("made");
-    let certificate = made.cert.der().clone();
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.clone()], key)
-        .expect("a key that fits");
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (acceptor, certificate) = tls::tests::acceptor(b"http/1.1");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = format!("https://{}", listener.local_addr().expect("bound"));
     tokio::spawn(async move {
@@ -238,14 +227,7 @@ async fn server_with_tls() -> (Target, CertificateDer<'static>) {
 #[tokio::test]
 async fn a_whole_stream_comes_over_tls() {
     let (target, certificate) = server_with_tls().await;
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(certificate).expect("a certificate");
-    let mut tls = crate::api_server::address::tls(false).expect("TLS");
-    let provider = Arc::clone(tls.crypto_provider());
-    let verifier =
-        rustls::client::WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
-    tls.dangerous()
-        .set_certificate_verifier(verifier.build().expect("a verifier"));
+    let tls = tls::tests::trusting(certificate, b"http/1.1");
     let base = Url::parse(&target.address).expect("an address");
     let transport = Transport::with_tls(&target, base, POOL_IDLE, tls).expect("a transport");
     let client = ApiServer::over(transport, None).expect("a client");

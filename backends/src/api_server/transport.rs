@@ -32,9 +32,9 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
 use self::connection::Broken;
 use self::pool::{Dial, Pool};
-use super::address::{base_url, tls};
+use super::address::base_url;
 use super::errors;
-use crate::{Error, ErrorKind, Hop, Sink, Target, excerpt};
+use crate::{Error, ErrorKind, Hop, Sink, Target, excerpt, tls};
 
 pub(super) use self::connection::Connection;
 pub(super) use self::framing::Head;
@@ -71,7 +71,7 @@ impl Transport {
     /// cannot be read (https only).
     pub(super) fn new(target: &Target, pool_idle: Duration) -> Result<Self, Error> {
         let base = base_url(&target.address)?;
-        let tls = tls(base.scheme() == "https")?;
+        let tls = tls::config(base.scheme() == "https", b"http/1.1")?;
         Self::with_tls(target, base, pool_idle, tls)
     }
 

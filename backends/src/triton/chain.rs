@@ -8,10 +8,10 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use bytes::Bytes;
-use tonic::transport::Channel;
 
 use super::answer::Answer;
 use super::client::Client;
+use super::line::Line;
 use super::reply::Reply;
 use super::texts::{self, as_text, is_unfinished};
 use super::turbomind::{Facts, Progress, length_of};
@@ -20,7 +20,7 @@ use crate::{Error, Hop, Request, Sink};
 /// How the client goes about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manner {
-    /// One shared channel; a postprocessing call takes all that has arrived
+    /// One shared line; a postprocessing call takes all that has arrived
     /// since the last one.
     Shared,
     /// LMDeploy's chatbot: a new channel for each call, and one postprocessing
@@ -54,7 +54,7 @@ struct Pending<'a> {
 }
 
 enum Step {
-    Connected(Channel),
+    Connected(Line),
     Text(Bytes),
 }
 
@@ -182,13 +182,13 @@ impl<'a> Text<'a> {
                 }
             }
             Manner::Shared => {
-                let channel = client.shared().await?;
-                self.call(covers, channel, sink)
+                let line = client.shared().await?;
+                self.call(covers, line, sink)
             }
         }))
     }
 
-    fn call(&self, covers: u32, channel: Channel, sink: &mut Sink) -> Pending<'a> {
+    fn call(&self, covers: u32, line: Line, sink: &mut Sink) -> Pending<'a> {
         sink.enter(Hop::Postprocess);
         let from = match self.manner {
             Manner::PerCall => 0,
@@ -202,7 +202,7 @@ impl<'a> Text<'a> {
         let call = texts::postprocessing(self.request.id, ids, offset, skips_special);
         let client = self.client;
         let step = async move {
-            texts::postprocess(client, channel, call?)
+            texts::postprocess(client, line, call?)
                 .await
                 .map(Step::Text)
         };
@@ -221,9 +221,9 @@ impl<'a> Text<'a> {
         sink: &mut Sink,
     ) -> Option<Pending<'a>> {
         match step {
-            Step::Connected(channel) => {
+            Step::Connected(line) => {
                 sink.leave(Hop::Connect);
-                Some(self.call(covers, channel, sink))
+                Some(self.call(covers, line, sink))
             }
             Step::Text(bytes) => {
                 if is_unfinished(&bytes) && (open || !self.queue.is_empty()) {

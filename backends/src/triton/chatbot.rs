@@ -19,10 +19,10 @@
 //! use up the local ports, so each is reset when it is done with.
 
 use async_trait::async_trait;
-use tonic::transport::Channel;
 
 use super::chain::{Manner, text_of};
 use super::client::Client;
+use super::line::Line;
 use super::repository;
 use super::texts::{self, POSTPROCESSING, PREPROCESSING};
 use super::turbomind::{Progress, Turbomind};
@@ -51,11 +51,11 @@ impl Chatbot {
         })
     }
 
-    async fn connect(&self, sink: &mut Sink) -> Result<Channel, Error> {
+    async fn connect(&self, sink: &mut Sink) -> Result<Line, Error> {
         sink.enter(Hop::Connect);
-        let channel = self.client.open().await?;
+        let line = self.client.open().await?;
         sink.leave(Hop::Connect);
-        Ok(channel)
+        Ok(line)
     }
 }
 
@@ -93,12 +93,12 @@ impl Backend for Chatbot {
             Some(call) => call.clone(),
             None => texts::preprocessing(request.id, &request.prompt)?,
         };
-        let channel = self.connect(sink).await?;
+        let line = self.connect(sink).await?;
         sink.enter(Hop::Preprocess);
-        let prompt = texts::preprocess(&self.client, channel, call).await?;
+        let prompt = texts::preprocess(&self.client, line, call).await?;
         sink.leave(Hop::Preprocess);
         let prompt_tokens = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
-        let channel = self.connect(sink).await?;
+        let line = self.connect(sink).await?;
         let call = self
             .engine
             .call(facts, request, &prompt, true)
@@ -106,7 +106,7 @@ impl Backend for Chatbot {
         sink.enter(Hop::Engine);
         let mut answer = self
             .client
-            .stream(channel, &self.engine.model, request.id, call)
+            .stream(line, &self.engine.model, request.id, call)
             .await?;
         let progress = Progress::after(prompt_tokens);
         let (client, manner) = (&self.client, Manner::PerCall);

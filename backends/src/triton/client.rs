@@ -2,104 +2,109 @@
 //! shares: unary, and a stream with one request on it. Knows no model.
 
 use std::future::Future;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::OnceCell;
+use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::codegen::http::HeaderMap;
+use tonic::codegen::http::uri::{Authority, Scheme};
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use super::address::Address;
 use super::answer::Answer;
-use super::dial::{Brief, Dial, Lasting, advice};
+use super::dial::{Dial, HTTP2, advice};
 use super::grpc;
+use super::line::{self, Line, Origin};
 use super::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
 use super::reply::Reply;
 use super::status::{chain_of, of_broken, of_status};
 use super::wire::MESSAGE_LIMIT_BYTES;
-use crate::{Error, ErrorKind, Target, excerpt};
+use crate::{Error, ErrorKind, Target, excerpt, tls};
 
-/// The calls of the service over one channel. Clones share the channel.
-pub(super) type Stub = GrpcInferenceServiceClient<Channel>;
+/// The calls of the service, made by tonic. Clones share the connection.
+pub(super) type Stub = GrpcInferenceServiceClient<Line>;
 
 /// The method that answers once.
 const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 /// The method that answers in pieces.
 const STREAM_INFER: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
 
-/// How much a server may send ahead of what has been read, over all calls of a
-/// connection, bytes.
-///
-/// hyper's own 5 MiB are less than what turbomind sends for one token of each of
-/// 64 streams with long sessions (131 kB each at 32,768 tokens); a server that
-/// has to wait for the client would be measured by its waiting. One call's share
-/// stays hyper's 2 MiB: more would only let a server that outruns the client
-/// queue up for longer.
-const WINDOW_BYTES: u32 = 256 << 20;
-
 /// Where the server is and how to reach it.
 #[derive(Debug)]
 pub(super) struct Client {
-    address: Address,
-    endpoint: Endpoint,
+    dial: Dial,
+    origin: Arc<Origin>,
     key: Option<MetadataValue<Ascii>>,
     /// What each inference says beside its message.
     headers: HeaderMap,
     connect_timeout: Duration,
     probe_timeout: Duration,
-    shared: OnceCell<Channel>,
+    /// The connection that is shared by all calls.
+    shared: Mutex<Option<Line>>,
+    /// Held by whoever opens it.
+    opening: tokio::sync::Mutex<()>,
 }
 
 impl Client {
     /// A client of the target's server. Opens nothing.
     ///
     /// # Errors
-    /// When the address or the key cannot be used.
+    /// When the address or the key cannot be used, or the platform's roots
+    /// cannot be read (https only).
     pub(super) fn new(target: Target) -> Result<Self, Error> {
         let address = Address::parse(&target.address)?;
-        let unusable = |error: &tonic::transport::Error| {
-            Error::new(
-                ErrorKind::Connect,
-                format!(
-                    "`{}` is no usable address: {}",
-                    address.uri,
-                    chain_of(error)
-                ),
-            )
+        let tls = address.tls.then(|| tls::config(true, HTTP2)).transpose()?;
+        Self::with_tls(target, address, tls)
+    }
+
+    /// The same for a server at `address` that is trusted as `tls` says; `None`
+    /// without encryption.
+    ///
+    /// # Errors
+    /// When the address or the key cannot be used.
+    fn with_tls(
+        target: Target,
+        address: Address,
+        tls: Option<ClientConfig>,
+    ) -> Result<Self, Error> {
+        let scheme = if address.tls {
+            Scheme::HTTPS
+        } else {
+            Scheme::HTTP
         };
-        // No HTTP/2 keepalive: Triton closes the whole channel on pings that
-        // come oftener than every 300 s while no data flows.
-        let mut endpoint = Endpoint::from_shared(address.uri.clone())
-            .map_err(|error| unusable(&error))?
-            .tcp_nodelay(true)
-            .initial_connection_window_size(WINDOW_BYTES)
-            .connect_timeout(target.connect_timeout);
-        if address.tls {
-            let tls = ClientTlsConfig::new().with_native_roots();
-            endpoint = endpoint.tls_config(tls).map_err(|error| unusable(&error))?;
-        }
+        let authority = Authority::try_from(address.authority.as_str()).map_err(|error| {
+            let place = &address.authority;
+            let words = format!("`{place}` is no usable address: {error}");
+            Error::new(ErrorKind::Connect, words)
+        })?;
         let key = target.api_key.map(|key| header_of(&key)).transpose()?;
-        let mut headers = grpc::headers();
+        let mut headers = line::headers();
         if let Some(key) = &key {
             let mut metadata = MetadataMap::new();
             metadata.insert("authorization", key.clone());
             headers.extend(metadata.into_headers());
         }
         Ok(Self {
-            address,
-            endpoint,
+            dial: Dial {
+                authority: address.authority,
+                tls: tls.map(Arc::new),
+            },
+            origin: Arc::new(Origin { scheme, authority }),
             key,
             headers,
             connect_timeout: target.connect_timeout,
             probe_timeout: target.probe_timeout,
-            shared: OnceCell::new(),
+            shared: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
         })
     }
 
     /// `HOST:PORT`.
     pub(super) fn authority(&self) -> &str {
-        &self.address.authority
+        &self.dial.authority
     }
 
     /// The longest wait for an answer that is not timed.
@@ -107,33 +112,39 @@ impl Client {
         self.probe_timeout
     }
 
-    /// Opens a new channel for one call; its connection gives the local port
-    /// back as soon as it is dropped.
+    /// Opens a connection for one call, which gives the local port back as soon
+    /// as it is dropped.
     ///
     /// # Errors
     /// [`ErrorKind::Connect`].
-    pub(super) async fn open(&self) -> Result<Channel, Error> {
-        self.opened(self.endpoint.connect_with_connector(Dial(Brief::of)))
-            .await
+    pub(super) async fn open(&self) -> Result<Line, Error> {
+        self.opened(self.dial.brief()).await
     }
 
-    async fn opened(
+    async fn opened<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         &self,
-        connection: impl Future<Output = Result<Channel, tonic::transport::Error>>,
-    ) -> Result<Channel, Error> {
+        stream: impl Future<Output = io::Result<S>>,
+    ) -> Result<Line, Error> {
         let refused = |words: &str| {
             let words = excerpt(words);
             Error::new(
                 ErrorKind::Connect,
                 format!(
                     "no connection to {}: {words}; is the server running there?",
-                    self.address.authority
+                    self.dial.authority
                 ),
             )
         };
-        // The endpoint's own limit covers TCP, not the TLS handshake.
-        match tokio::time::timeout(self.connect_timeout, connection).await {
-            Ok(Ok(channel)) => Ok(channel),
+        let line = async {
+            let stream = stream.await?;
+            let line = Line::over(stream, Arc::clone(&self.origin)).await;
+            line.map_err(|error| match error.into_io() {
+                Some(error) => error,
+                None => io::Error::other("the server does not let HTTP/2 begin"),
+            })
+        };
+        match tokio::time::timeout(self.connect_timeout, line).await {
+            Ok(Ok(line)) => Ok(line),
             Ok(Err(error)) => {
                 let words = chain_of(&error);
                 Err(refused(&match advice(&error) {
@@ -148,17 +159,32 @@ impl Client {
         }
     }
 
-    /// The channel that is shared by all calls, opened by the first.
+    /// The connection that is shared by all calls: opened by the first, and again
+    /// by the first after it broke.
     ///
     /// # Errors
     /// [`ErrorKind::Connect`].
-    pub(super) async fn shared(&self) -> Result<Channel, Error> {
-        let dial = Dial(Lasting::of);
-        let open = || self.opened(self.endpoint.connect_with_connector(dial));
-        self.shared.get_or_try_init(open).await.cloned()
+    pub(super) async fn shared(&self) -> Result<Line, Error> {
+        if let Some(line) = self.known() {
+            return Ok(line);
+        }
+        let _opening = self.opening.lock().await;
+        // Somebody else may have opened it meanwhile.
+        if let Some(line) = self.known() {
+            return Ok(line);
+        }
+        let line = self.opened(self.dial.lasting()).await?;
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        *shared = Some(line.clone());
+        Ok(line)
     }
 
-    /// The calls that are not timed, over the shared channel.
+    fn known(&self) -> Option<Line> {
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.as_ref().filter(|line| line.is_open()).cloned()
+    }
+
+    /// The calls that are not timed, over the shared connection.
     ///
     /// # Errors
     /// [`ErrorKind::Connect`].
@@ -191,7 +217,7 @@ impl Client {
                 ErrorKind::Connect,
                 format!(
                     "{} accepts connections and did not answer {what} within {} s",
-                    self.address.authority,
+                    self.dial.authority,
                     self.probe_timeout.as_secs_f64()
                 ),
             )),
@@ -204,14 +230,14 @@ impl Client {
     /// The server's refusal.
     pub(super) async fn infer(
         &self,
-        mut channel: Channel,
+        line: Line,
         model: &str,
         message: Bytes,
     ) -> Result<Reply, Error> {
         let what = || format!("`{model}`");
         let headers = self.headers.clone();
         let answer = async {
-            let mut messages = grpc::call(&mut channel, INFER, headers, message).await?;
+            let mut messages = grpc::call(line, INFER, headers, message).await?;
             let Some(reply) = messages.next().await? else {
                 return Err(tonic::Status::internal("Missing response message."));
             };
@@ -237,13 +263,13 @@ impl Client {
     /// frames.
     pub(super) async fn stream(
         &self,
-        mut channel: Channel,
+        line: Line,
         model: &str,
         id: u64,
         message: Bytes,
     ) -> Result<Answer, Error> {
         let headers = self.headers.clone();
-        match grpc::call(&mut channel, STREAM_INFER, headers, message).await {
+        match grpc::call(line, STREAM_INFER, headers, message).await {
             Ok(messages) => Ok(Answer::new(messages, model.to_owned(), id)),
             Err(status) => Err(of_status(&format!("`{model}`"), &status)),
         }
@@ -259,3 +285,6 @@ fn header_of(key: &str) -> Result<MetadataValue<Ascii>, Error> {
     value.set_sensitive(true);
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,38 +1,74 @@
-//! The TCP connections below a channel: those that are opened for one call and
+//! The connections below HTTP/2: those that are opened for one call and
 //! leave nothing behind, and those that last and are read in large pieces. Knows
 //! no protocol above TCP.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use futures_util::future::BoxFuture;
-use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tonic::codegen::{Service, http::Uri};
+use tokio_rustls::TlsConnector;
 
-/// Opens connections, without delay of small messages.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Dial<S>(pub(super) fn(TcpStream) -> io::Result<S>);
+/// HTTP/2 as TLS calls it (RFC 7301).
+pub(super) const HTTP2: &[u8] = b"h2";
 
-impl<S: AsyncRead + AsyncWrite + 'static> Service<Uri> for Dial<S> {
-    type Response = TokioIo<S>;
-    type Error = io::Error;
-    type Future = BoxFuture<'static, io::Result<Self::Response>>;
+/// Opens connections to one server, without delay of small messages.
+#[derive(Debug)]
+pub(super) struct Dial {
+    /// `HOST:PORT`.
+    pub(super) authority: String,
+    /// With https.
+    pub(super) tls: Option<Arc<ClientConfig>>,
+}
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+/// What a connection is made of.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+impl Dial {
+    /// A connection for one call.
+    ///
+    /// # Errors
+    /// Why it cannot be opened.
+    pub(super) async fn brief(&self) -> io::Result<Brief<Box<dyn Stream>>> {
+        let socket = self.socket().await?;
+        socket.set_zero_linger()?;
+        Ok(Brief(self.secured(socket).await?))
     }
 
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let Self(of) = *self;
-        Box::pin(async move {
-            let authority = uri.authority().map_or("", |authority| authority.as_str());
-            let stream = TcpStream::connect(authority).await?;
-            stream.set_nodelay(true)?;
-            of(stream).map(TokioIo::new)
-        })
+    /// A connection for many calls.
+    ///
+    /// # Errors
+    /// Why it cannot be opened.
+    pub(super) async fn lasting(&self) -> io::Result<Lasting<Box<dyn Stream>>> {
+        let socket = self.socket().await?;
+        Ok(Lasting::of(self.secured(socket).await?))
+    }
+
+    async fn socket(&self) -> io::Result<TcpStream> {
+        let socket = TcpStream::connect(&self.authority).await?;
+        socket.set_nodelay(true)?;
+        Ok(socket)
+    }
+
+    async fn secured(&self, socket: TcpStream) -> io::Result<Box<dyn Stream>> {
+        let Some(config) = &self.tls else {
+            return Ok(Box::new(socket));
+        };
+        let host = self.authority.rsplit_once(':').map_or("", |(host, _)| host);
+        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
+        let name = name.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let connector = TlsConnector::from(Arc::clone(config));
+        let stream = connector.connect(name, socket).await?;
+        if stream.get_ref().1.alpn_protocol() == Some(HTTP2) {
+            return Ok(Box::new(stream));
+        }
+        let words = "the server speaks TLS and not HTTP/2, so this is no gRPC port";
+        Err(io::Error::new(io::ErrorKind::InvalidData, words))
     }
 }
 
@@ -47,8 +83,8 @@ const GULP_BYTES: usize = 64 << 10;
 /// Behind each such piece whoever waits for messages gets a turn before more is
 /// read, so that what is there is not stamped later the more comes behind it.
 #[derive(Debug)]
-pub(super) struct Lasting {
-    stream: TcpStream,
+pub(super) struct Lasting<S> {
+    stream: S,
     gulp: Box<[u8]>,
     /// The part of `gulp` that has not been handed on.
     from: usize,
@@ -57,23 +93,20 @@ pub(super) struct Lasting {
     full: bool,
 }
 
-impl Lasting {
-    /// The connection on that socket.
-    ///
-    /// # Errors
-    /// Never; the signature is what [`Dial`] wants.
-    pub(super) fn of(stream: TcpStream) -> io::Result<Self> {
-        Ok(Self {
+impl<S> Lasting<S> {
+    /// The connection over that stream.
+    pub(super) fn of(stream: S) -> Self {
+        Self {
             stream,
             gulp: vec![0; GULP_BYTES].into(),
             from: 0,
             to: 0,
             full: false,
-        })
+        }
     }
 }
 
-impl AsyncRead for Lasting {
+impl<S: AsyncRead + Unpin> AsyncRead for Lasting<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -98,7 +131,7 @@ impl AsyncRead for Lasting {
     }
 }
 
-impl AsyncWrite for Lasting {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Lasting<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -136,20 +169,9 @@ impl AsyncWrite for Lasting {
 /// that have not left yet, is nothing here: a connection is closed when its
 /// answer is in hand, or nobody wants it any more.
 #[derive(Debug)]
-pub(super) struct Brief(TcpStream);
+pub(super) struct Brief<S>(S);
 
-impl Brief {
-    /// The connection on that socket.
-    ///
-    /// # Errors
-    /// When the system does not take the setting.
-    pub(super) fn of(stream: TcpStream) -> io::Result<Self> {
-        stream.set_zero_linger()?;
-        Ok(Self(stream))
-    }
-}
-
-impl AsyncRead for Brief {
+impl<S: AsyncRead + Unpin> AsyncRead for Brief<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -159,7 +181,7 @@ impl AsyncRead for Brief {
     }
 }
 
-impl AsyncWrite for Brief {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Brief<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -214,18 +236,22 @@ mod tests {
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
-    use tonic::codegen::Service;
 
-    use super::{Brief, Dial, GULP_BYTES, Lasting, advice};
+    use super::{Dial, GULP_BYTES, Lasting, advice};
 
     #[tokio::test]
     async fn a_connection_ends_with_a_reset() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let uri = format!("http://{address}").parse().expect("an address");
-        let (ours, theirs) = tokio::join!(Dial(Brief::of).call(uri), listener.accept());
+        let dial = Dial {
+            authority: address.to_string(),
+            tls: None,
+        };
+        let socket = dial.socket().await.expect("open");
+        assert!(socket.nodelay().expect("open"));
+        drop((socket, listener.accept().await));
+        let (ours, theirs) = tokio::join!(dial.brief(), listener.accept());
         let (ours, (mut theirs, _)) = (ours.expect("open"), theirs.expect("open"));
-        assert!(ours.inner().0.nodelay().expect("open"));
         drop(ours);
         let error = theirs.read_u8().await.expect_err("closed");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{error}");
@@ -236,7 +262,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let mut ours = Lasting::of(ours.expect("open")).expect("a connection");
+        let mut ours = Lasting::of(ours.expect("open"));
         let (mut theirs, _) = theirs.expect("open");
         // More than a gulp and not a whole number of them.
         let sent: Vec<u8> = (0..5 * GULP_BYTES + 77)

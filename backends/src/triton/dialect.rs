@@ -203,11 +203,9 @@ impl Wire {
             Some(call) => call.clone(),
             None => self.framed(request)?,
         };
-        let channel = client.shared().await?;
+        let line = client.shared().await?;
         sink.enter(Hop::Engine);
-        let mut answer = client
-            .stream(channel, &self.model, request.id, call)
-            .await?;
+        let mut answer = client.stream(line, &self.model, request.id, call).await?;
         // The length counts the prompt, too: without the server's own count of
         // that the answer's is not known. Ours may be another tokenizer's.
         let mut progress = match request.server_prompt_tokens {

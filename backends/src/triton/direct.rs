@@ -68,10 +68,10 @@ impl Backend for Direct {
             Some(call) => call.clone(),
             None => self.call(request).await?,
         };
-        let channel = self.client.shared().await?;
+        let line = self.client.shared().await?;
         let model = &self.engine.model;
         sink.enter(Hop::Engine);
-        let mut answer = self.client.stream(channel, model, request.id, call).await?;
+        let mut answer = self.client.stream(line, model, request.id, call).await?;
         let prompt_tokens = u32::try_from(request.token_ids.len()).unwrap_or(u32::MAX);
         let mut progress = Progress::after(prompt_tokens);
         while answer.next().await? {

@@ -1,4 +1,4 @@
-//! gRPC on a channel of tonic's, as far as an inference needs it: one message
+//! gRPC on a [`Line`], as far as an inference needs it: one message
 //! out, messages in, and how the call ended. Knows the framing and no message
 //! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
 //!
@@ -11,13 +11,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use hyper::body::{Body as _, Frame, SizeHint};
-use tonic::body::Body;
-use tonic::codegen::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
-use tonic::codegen::{Service, http};
-use tonic::transport::Channel;
+use hyper::body::{Body, Frame};
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::codegen::http::{HeaderMap, StatusCode};
 use tonic::{Code, Status};
 
+use super::line::{Line, Received};
 use super::wire::MESSAGE_LIMIT_BYTES;
 
 /// One byte that says whether the message is compressed, four for its length.
@@ -47,34 +46,19 @@ pub(super) fn framed(mut bytes: BytesMut) -> Result<Bytes, Status> {
     Ok(bytes.freeze())
 }
 
-/// The headers of every call.
-pub(super) fn headers() -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(4);
-    headers.insert(http::header::TE, HeaderValue::from_static("trailers"));
-    let grpc = HeaderValue::from_static("application/grpc");
-    headers.insert(http::header::CONTENT_TYPE, grpc);
-    headers
-}
-
 /// Calls the method at `path` with one [`framed`] message, and waits for the
 /// answer's headers. The call is half closed behind the message.
 ///
 /// # Errors
 /// When no answer comes, or one that is a refusal.
 pub(super) async fn call(
-    channel: &mut Channel,
+    line: Line,
     path: &'static str,
     headers: HeaderMap,
     message: Bytes,
 ) -> Result<Messages, Status> {
-    let mut request = Request::new(Body::new(Once(message)));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = Uri::from_static(path);
-    *request.version_mut() = Version::HTTP_2;
-    *request.headers_mut() = headers;
-    let failed = |error: tonic::transport::Error| Status::from_error(error.into());
-    poll_fn(|cx| channel.poll_ready(cx)).await.map_err(failed)?;
-    let response = channel.call(request).await.map_err(failed)?;
+    let path = PathAndQuery::from_static(path);
+    let response = line.call(path, headers, message).await?;
     // A refusal needs no body: its status is among the headers.
     match Status::from_header_map(response.headers()) {
         Some(status) if status.code() != Code::Ok => Err(status),
@@ -94,8 +78,8 @@ pub(super) async fn call(
 
 /// The messages of one call. Dropping it cancels the call.
 #[derive(Debug)]
-pub(super) struct Messages {
-    body: Body,
+pub(super) struct Messages<B = Received> {
+    body: B,
     http: StatusCode,
     /// The status came with the headers: there are no trailers.
     has_status: bool,
@@ -106,7 +90,7 @@ pub(super) struct Messages {
     over: bool,
 }
 
-impl Messages {
+impl<B: Body<Data = Bytes, Error = Status> + Unpin> Messages<B> {
     /// The next message, without its prefix; `None` at a good end. May be
     /// cancelled without losing a message.
     ///
@@ -247,31 +231,6 @@ fn without_status(http: StatusCode) -> Status {
         http.as_u16()
     );
     Status::new(code, words)
-}
-
-/// A body of one piece.
-#[derive(Debug)]
-struct Once(Bytes);
-
-impl hyper::body::Body for Once {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let piece = std::mem::take(&mut self.0);
-        Poll::Ready((!piece.is_empty()).then_some(Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(u64::try_from(self.0.len()).unwrap_or(u64::MAX))
-    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod direct;
 mod ensemble;
 mod fields;
 mod grpc;
+mod line;
 mod proto;
 mod python;
 mod reply;

@@ -5,10 +5,9 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use tonic::transport::Channel;
-
 use super::ask::{Call, Inputs};
 use super::client::Client;
+use super::line::Line;
 use super::wire;
 use crate::{Error, ErrorKind};
 
@@ -39,10 +38,10 @@ pub(super) fn preprocessing(id: u64, text: &str) -> Result<Bytes, Error> {
 /// The server's refusal, or an answer that makes no sense.
 pub(super) async fn preprocess(
     client: &Client,
-    channel: Channel,
+    line: Line,
     call: Bytes,
 ) -> Result<Vec<u32>, Error> {
-    let response = client.infer(channel, PREPROCESSING, call).await?;
+    let response = client.infer(line, PREPROCESSING, call).await?;
     let length = wire::required(&response, "REQUEST_INPUT_LEN")?.count()?;
     let ids = wire::required(&response, "INPUT_ID")?.ids(0, length)?;
     Ok(ids.iter().map(|&id| u32::from_le_bytes(id)).collect())
@@ -56,12 +55,8 @@ pub(super) async fn preprocess(
 ///
 /// # Errors
 /// The server's refusal, or an answer that makes no sense.
-pub(super) async fn postprocess(
-    client: &Client,
-    channel: Channel,
-    call: Bytes,
-) -> Result<Bytes, Error> {
-    let response = client.infer(channel, POSTPROCESSING, call).await?;
+pub(super) async fn postprocess(client: &Client, line: Line, call: Bytes) -> Result<Bytes, Error> {
+    let response = client.infer(line, POSTPROCESSING, call).await?;
     wire::required(&response, "OUTPUT")?.string()
 }
 

@@ -1,4 +1,4 @@
-//! `tis`: the three calls, made well. One shared channel; text is made beside
+//! `tis`: the three calls, made well. One shared line; text is made beside
 //! the engine's stream, never in front of it.
 
 use async_trait::async_trait;
@@ -65,9 +65,9 @@ impl Backend for Tis {
             Some(call) => call.clone(),
             None => texts::preprocessing(request.id, &request.prompt)?,
         };
-        let channel = self.client.shared().await?;
+        let line = self.client.shared().await?;
         sink.enter(Hop::Preprocess);
-        let prompt = texts::preprocess(&self.client, channel.clone(), call).await?;
+        let prompt = texts::preprocess(&self.client, line.clone(), call).await?;
         sink.leave(Hop::Preprocess);
         let prompt_tokens = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
         let call = self
@@ -77,7 +77,7 @@ impl Backend for Tis {
         sink.enter(Hop::Engine);
         let mut answer = self
             .client
-            .stream(channel, &self.engine.model, request.id, call)
+            .stream(line, &self.engine.model, request.id, call)
             .await?;
         let progress = Progress::after(prompt_tokens);
         let (client, manner) = (&self.client, Manner::Shared);

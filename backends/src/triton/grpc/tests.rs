@@ -8,7 +8,6 @@ use bytes::{Bytes, BytesMut};
 use hyper::body::Frame;
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, proptest};
-use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, HeaderValue, StatusCode};
 use tonic::{Code, Status};
 
@@ -39,9 +38,9 @@ fn trailers(status: &'static str) -> Result<Frame<Bytes>, Status> {
     Ok(Frame::trailers(trailers))
 }
 
-fn messages(http: StatusCode, frames: Vec<Result<Frame<Bytes>, Status>>) -> Messages {
+fn messages(http: StatusCode, frames: Vec<Result<Frame<Bytes>, Status>>) -> Messages<Script> {
     Messages {
-        body: Body::new(Script(frames.into())),
+        body: Script(frames.into()),
         http,
         has_status: false,
         piece: Bytes::new(),
@@ -51,7 +50,7 @@ fn messages(http: StatusCode, frames: Vec<Result<Frame<Bytes>, Status>>) -> Mess
 }
 
 /// Every message, and how the call ended.
-fn played(mut messages: Messages) -> (Vec<Bytes>, Result<(), Status>) {
+fn played(mut messages: Messages<Script>) -> (Vec<Bytes>, Result<(), Status>) {
     let mut all = Vec::new();
     loop {
         match messages.poll_next(&mut Context::from_waker(Waker::noop())) {
