@@ -62,7 +62,7 @@ const HOUSE: &[(&str, &[&str])] = &[
 /// The same for `backends/src/`: a protocol may use the engine, never another
 /// protocol.
 const SIDE_DOOR: &[(&str, &[&str])] = &[
-    ("api_server", &["engine"]),
+    ("api_server", &["engine", "tls"]),
     ("engine", &[]),
     ("entry", &["api_server", "engine", "triton", "yardstick"]),
     ("error", &[]),
@@ -75,6 +75,7 @@ const SIDE_DOOR: &[(&str, &[&str])] = &[
             "error",
             "request",
             "sink",
+            "tls",
             "trace",
             "triton",
             "yardstick",
@@ -82,8 +83,9 @@ const SIDE_DOOR: &[(&str, &[&str])] = &[
     ),
     ("request", &[]),
     ("sink", &["trace"]),
+    ("tls", &[]),
     ("trace", &[]),
-    ("triton", &["engine"]),
+    ("triton", &["engine", "tls"]),
     ("yardstick", &["api_server", "engine", "triton"]),
 ];
 

@@ -59,6 +59,7 @@ pub(super) fn header(
             .map_or(0, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),
         client_floor: None,
         client_floor_unused: None,
+        experiment: None,
     }
 }
 

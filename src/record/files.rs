@@ -11,11 +11,12 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{FORMAT, Record, Recount, Run, RunEnd, RunHeader};
+use super::{Block, FORMAT, Record, Recount, Run, RunEnd, RunHeader};
 
 const HEADER: &str = "run.json";
 const REQUESTS: &str = "requests.jsonl";
 const RECOUNT: &str = "recount.json";
+const BLOCKS: &str = "blocks.jsonl";
 const END: &str = "end.json";
 
 /// Whether folders can be made below `parent`, found out before anything is
@@ -115,6 +116,20 @@ impl Recorder {
         self.sender.clone()
     }
 
+    /// Keeps a block that has ended, whole, at once.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn block(&self, block: &Block) -> Result<()> {
+        let path = self.folder.join(BLOCKS);
+        let failed = || format!("cannot write {}", path.display());
+        let mut line = serde_json::to_vec(block).with_context(failed)?;
+        line.push(b'\n');
+        let file = File::options().create(true).append(true).open(&path);
+        file.and_then(|mut file| file.write_all(&line))
+            .with_context(failed)
+    }
+
     /// Waits until all records are on disk, then writes the end. All doors
     /// have to be dropped by then.
     ///
@@ -185,18 +200,27 @@ pub fn load(folder: &Path) -> Result<Run> {
             header.tool_version
         );
     }
-    let (mut records, broken_lines) = read_records(&folder.join(REQUESTS))?;
-    records.sort_by_key(|record| record.index);
+    let (mut records, broken_lines) = read_lines::<Record>(&folder.join(REQUESTS))?;
+    // A workload that is played again repeats its indices in a later block.
+    records.sort_by_key(|record| (record.block, record.index));
+    let (lead_in, records) = records.into_iter().partition(|record| record.lead_in);
+    let blocks = folder.join(BLOCKS);
+    let blocks = match blocks.is_file() {
+        true => read_lines::<Block>(&blocks)?.0,
+        false => Vec::new(),
+    };
     Ok(Run {
         header,
         records,
+        lead_in,
+        blocks,
         recount: read_optional(&folder.join(RECOUNT))?.unwrap_or_default(),
         end: read_optional(&folder.join(END))?,
         broken_lines,
     })
 }
 
-fn read_records(path: &Path) -> Result<(Vec<Record>, u32)> {
+fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<(Vec<T>, u32)> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut records = Vec::new();
     let mut broken_lines = 0;
@@ -248,108 +272,5 @@ pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs::OpenOptions;
-    use std::io::Write;
-
-    use super::super::{Mark, Record, Recount, RunEnd, RunHeader};
-    use super::{FORMAT, Recorder, create_folder, load, save_recount};
-
-    fn header() -> RunHeader {
-        RunHeader {
-            format: FORMAT,
-            backend: "tis".to_owned(),
-            ..RunHeader::default()
-        }
-    }
-
-    fn record(index: u32) -> Record {
-        Record {
-            index,
-            outcome: "ok".to_owned(),
-            text: "é\n".to_owned(),
-            marks: vec![Mark {
-                at_ns: 7,
-                tokens: 2,
-            }],
-            ..Record::default()
-        }
-    }
-
-    #[test]
-    fn what_is_written_comes_back_in_the_order_of_the_plan() {
-        let parent = tempfile::tempdir().expect("temporary folder");
-        let folder = create_folder(parent.path(), "run").expect("folder");
-        let recorder = Recorder::create(&folder, &header()).expect("writable");
-        for index in [1, 0] {
-            recorder.door().send(record(index)).expect("open");
-        }
-        let end = RunEnd {
-            span_ns: 5,
-            ..RunEnd::default()
-        };
-        recorder.finish(&end).expect("written");
-        let recount = Recount {
-            answers: vec![(0, 2, 1)],
-        };
-        save_recount(&folder, &recount).expect("written");
-        let run = load(&folder).expect("readable");
-        assert_eq!(run.header, header());
-        assert_eq!(run.records, [record(0), record(1)]);
-        assert_eq!(
-            (run.recount, run.end, run.broken_lines),
-            (recount, Some(end), 0)
-        );
-    }
-
-    #[test]
-    fn half_a_line_costs_only_itself() {
-        let parent = tempfile::tempdir().expect("temporary folder");
-        let recorder = Recorder::create(parent.path(), &header()).expect("writable");
-        recorder.door().send(record(0)).expect("open");
-        recorder.finish(&RunEnd::default()).expect("written");
-        std::fs::remove_file(parent.path().join("end.json")).expect("there");
-        let mut file = OpenOptions::new()
-            .append(true)
-            .open(parent.path().join("requests.jsonl"))
-            .expect("there");
-        file.write_all(b"{\"index\":1,\"sl").expect("writable");
-        let run = load(parent.path()).expect("readable");
-        assert_eq!((run.records.len(), run.broken_lines, run.end), (1, 1, None));
-    }
-
-    #[test]
-    fn an_older_folder_is_left_alone() {
-        let parent = tempfile::tempdir().expect("temporary folder");
-        let first = create_folder(parent.path(), "run").expect("folder");
-        let second = create_folder(parent.path(), "run").expect("folder");
-        assert!(first.ends_with("run") && second.ends_with("run-2"));
-    }
-
-    #[test]
-    fn a_place_for_folders_is_found_out_beforehand() {
-        let parent = tempfile::tempdir().expect("temporary folder");
-        super::check_parent(&parent.path().join("a/b")).expect("can be made");
-        assert!(!parent.path().join("a").exists(), "nothing is made");
-        let file = parent.path().join("file");
-        std::fs::write(&file, "").expect("writable");
-        for place in [file.clone(), file.join("below")] {
-            let error = super::check_parent(&place).expect_err("a file is no folder");
-            assert!(error.to_string().contains("--records"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_stranger_is_refused_in_words() {
-        let parent = tempfile::tempdir().expect("temporary folder");
-        let error = load(parent.path()).expect_err("empty").to_string();
-        assert!(error.contains("no run folder"), "{error}");
-        let other = RunHeader {
-            format: 99,
-            ..header()
-        };
-        drop(Recorder::create(parent.path(), &other).expect("writable"));
-        let error = load(parent.path()).expect_err("other format").to_string();
-        assert!(error.contains("format 99"), "{error}");
-    }
-}
+#[path = "files_tests.rs"]
+mod tests;

@@ -5,9 +5,11 @@
 //!
 //! A folder holds `run.json` ([`RunHeader`]), `requests.jsonl` (one
 //! [`Record`] a line, in order of completion), `recount.json` ([`Recount`])
-//! and, when the run came to its end, `end.json` ([`RunEnd`]). Beside the folders
+//! and, when the run came to its end, `end.json` ([`RunEnd`]). An arm of a
+//! comparison has `blocks.jsonl`, too, a [`Block`] a line. Beside the folders
 //! of the runs lies `calibration.json` ([`Calibration`]), if there is one.
 
+mod block;
 mod calibration;
 mod files;
 
@@ -15,6 +17,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use block::{Block, Experiment};
 pub use calibration::{
     BackendFloor, CALIBRATION_FORMAT, Calibration, ClientFloor, Delay, Host, Load, Round, Rung,
 };
@@ -109,6 +112,9 @@ pub struct RunHeader {
     /// Why a calibration that was there was not used, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_floor_unused: Option<String>,
+    /// The comparison that this is an arm of; absent for a run by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experiment: Option<Experiment>,
 }
 
 impl RunHeader {
@@ -164,6 +170,14 @@ pub struct Record {
     pub index: u32,
     /// The slot that sent it.
     pub slot: u32,
+    /// The block that it belongs to, by [`Block::number`]; 0 in a run without
+    /// blocks.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub block: u32,
+    /// It led its block in: no figure of the block but the tokens that arrived
+    /// while all slots were busy.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub lead_in: bool,
     /// Prompt tokens as the sampling counts them (no begin-of-sequence).
     pub prompt_tokens: u32,
     /// Tokens asked for.
@@ -212,6 +226,16 @@ pub struct Record {
     /// Bytes of `text` that the first mark brought.
     #[serde(default)]
     pub first_text_bytes: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Record {
@@ -266,8 +290,13 @@ pub struct RunEnd {
 pub struct Run {
     /// What was run.
     pub header: RunHeader,
-    /// The requests that came to an end, in the order of the plan.
+    /// The requests that came to an end, in the order of the blocks and, within
+    /// each, of the plan.
     pub records: Vec<Record>,
+    /// Those that led blocks in.
+    pub lead_in: Vec<Record>,
+    /// The blocks, in the order in which they ended; none in a run by itself.
+    pub blocks: Vec<Block>,
     /// Counts of the answers' texts; empty if the run died before them.
     pub recount: Recount,
     /// `None`: the run died before its end.
@@ -275,4 +304,40 @@ pub struct Run {
     /// Lines of `requests.jsonl` that could not be read (a run that was
     /// killed may leave half a line at its end).
     pub broken_lines: u32,
+}
+
+impl Run {
+    /// One block as if it were a run by itself: its requests, its lead-in and its
+    /// span. `None`: the run has no such block.
+    #[must_use]
+    pub fn of_block(&self, number: u32) -> Option<Self> {
+        let block = self.blocks.iter().find(|block| block.number == number)?;
+        let of = |records: &[Record]| -> Vec<Record> {
+            let ours = records.iter().filter(|record| record.block == number);
+            ours.cloned().collect()
+        };
+        let records = of(&self.records);
+        let planned = self.header.experiment.as_ref();
+        let planned = planned.map_or(self.header.num_prompts, |of| of.block_requests);
+        Some(Self {
+            header: RunHeader {
+                num_prompts: planned,
+                ..self.header.clone()
+            },
+            lead_in: of(&self.lead_in),
+            blocks: vec![block.clone()],
+            recount: Recount {
+                answers: self.recount.answers.clone(),
+            },
+            end: Some(RunEnd {
+                interrupted: block.cut,
+                span_ns: block.end_ns.saturating_sub(block.start_ns),
+                client_cpu_ns: block.client_cpu_ns,
+                server_counters: block.server_counters.clone(),
+                ..RunEnd::default()
+            }),
+            broken_lines: 0,
+            records,
+        })
+    }
 }

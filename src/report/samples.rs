@@ -204,6 +204,7 @@ fn sample(manner: &Manner) -> Run {
             ..RunEnd::default()
         }),
         broken_lines: 0,
+        ..Run::default()
     }
 }
 

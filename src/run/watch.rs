@@ -23,6 +23,11 @@ const MOST_BUSY: u64 = 80;
 /// Most of the time that a thread may wait for a core, in percent.
 const MOST_WAITING: u64 = 10;
 
+/// Largest share of the time in which it has something to do that a thread may
+/// wait for a core, and the least wait that is worth a word, both in percent.
+const MOST_WAITING_OF_BUSY: u64 = 33;
+const LEAST_WAITING: u64 = 1;
+
 /// Requests that have to be over before slips are judged.
 const ENOUGH: u64 = 20;
 
@@ -75,7 +80,8 @@ fn busy(shares: Shares, span_ns: u64) -> Option<String> {
         percent(shares.busiest.busy_ns()),
         percent(shares.busiest.wait_ns),
     );
-    if waiting > MOST_WAITING {
+    let shared = waiting >= LEAST_WAITING && waiting * 100 > busy * MOST_WAITING_OF_BUSY;
+    if shared || waiting > MOST_WAITING {
         return Some(format!(
             "the client falls behind: something else runs on its cores, and its busiest thread \
              waited for one for {waiting} % of the last second; end that, or take a client machine \
@@ -124,6 +130,9 @@ mod tests {
             (820, 0, Some("busy for 82 %")),
             (750, 90, Some("busy for 84 %")),
             (10, 300, Some("waited for one for 30 %")),
+            (50, 20, None),
+            (20, 15, Some("waited for one for 1 %")),
+            (5, 9, None),
         ] {
             let busiest = Spent {
                 cpu_ns: cpu * 1_000_000,

@@ -92,7 +92,9 @@ fn waiting_for_a_core_counts_as_busy() {
     // The span is 2,052 ms.
     for (cpu_ms, wait_ms, expected) in [
         (200, None, &[][..]),
-        (200, Some(100), &[]),
+        (200, Some(90), &[]),
+        (200, Some(110), &["client_waits"]),
+        (2, Some(2), &[]),
         (200, Some(1_000), &["client_waits"]),
         (200, Some(1_500), &["client_cpu"]),
         (1_700, Some(0), &["client_cpu"]),
@@ -120,6 +122,8 @@ fn waits_are_weighed_against_the_first_token() {
         (600, 500, false),
     ] {
         let end = RunEnd {
+            // A third of the time would be another clause.
+            busiest_thread_cpu_ns: Some(wait_us * 1_000 * 150),
             busiest_thread_wait_ns: Some(wait_us * 1_000 * 50),
             client_wait_ns: Some(wait_us * 1_000 * 50),
             client_turns: Some(50),

@@ -4,6 +4,7 @@
 //! no tokens over time and assumes no count that nobody counted.
 
 mod client;
+mod comparison;
 mod distribution;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -31,6 +32,9 @@ mod way;
 pub(crate) mod words;
 
 pub use client::Client;
+pub use comparison::{
+    ArmPair, Basis, Compared, Comparison, Estimate, Finding, Part, PartKind, Ratio, Time, Waterfall,
+};
 pub use distribution::Distribution;
 pub use floor::{Circumstances, Noise, delay, difference, floor_for, noise, spread};
 pub use instrument::floor_difference;

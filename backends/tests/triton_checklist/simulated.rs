@@ -42,10 +42,9 @@ pub(crate) fn serve(config: EngineConfig, options: ServeOptions) -> (String, Eng
 type Client = GrpcInferenceServiceClient<tonic::transport::Channel>;
 
 async fn raw(address: &str) -> Client {
-    let client = Client::connect(format!("http://{address}")).await;
-    client
-        .expect("connected")
-        .max_decoding_message_size(usize::MAX)
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"));
+    let channel = endpoint.expect("an address").connect().await;
+    Client::new(channel.expect("connected")).max_decoding_message_size(usize::MAX)
 }
 
 fn infer(model: &str, tensors: &[(&str, &str, &[i64], Bytes)]) -> ModelInferRequest {
