@@ -12,6 +12,7 @@ mod floor;
 mod instrument;
 mod interval;
 mod metric;
+mod paired;
 mod prompts;
 mod reason;
 mod start;
@@ -40,6 +41,7 @@ pub use floor::{Circumstances, Noise, delay, difference, floor_for, noise, sprea
 pub use instrument::floor_difference;
 pub use interval::Interval;
 pub use metric::{Metric, ratio};
+pub use paired::{PILOT_BLOCKS, PairedBlocks, blocks_needed};
 pub use reason::Reason;
 pub use start::Start;
 pub use student::quantile as student_quantile;
