@@ -16,6 +16,7 @@ mod paired;
 mod prompts;
 mod reason;
 mod start;
+mod steady;
 mod student;
 mod summary;
 #[cfg(test)]
@@ -40,7 +41,7 @@ pub use distribution::Distribution;
 pub use floor::{Circumstances, Noise, delay, difference, floor_for, noise, spread};
 pub use instrument::floor_difference;
 pub use interval::Interval;
-pub use metric::{Metric, ratio};
+pub use metric::{COMPARED, Metric, ratio};
 pub use paired::{PILOT_BLOCKS, PairedBlocks, blocks_needed};
 pub use reason::Reason;
 pub use start::Start;
