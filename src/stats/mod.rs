@@ -42,7 +42,9 @@ pub use floor::{Circumstances, Noise, delay, difference, floor_for, noise, sprea
 pub use instrument::floor_difference;
 pub use interval::Interval;
 pub use metric::{COMPARED, Metric, ratio};
-pub use paired::{PILOT_BLOCKS, PairedBlocks, blocks_needed};
+pub use paired::{
+    DEFAULT_MARGIN, Options, PILOT_BLOCKS, PairedBlocks, blocks_needed, compare_blocks,
+};
 pub use reason::Reason;
 pub use start::Start;
 pub use student::quantile as student_quantile;

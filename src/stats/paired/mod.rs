@@ -3,7 +3,10 @@
 //! no file. What the experiment could not see it does not claim.
 
 mod blocks;
+mod judgement;
 mod stein;
+mod together;
 
 pub use blocks::PairedBlocks;
 pub use stein::{PILOT_BLOCKS, blocks_needed};
+pub use together::{DEFAULT_MARGIN, Options, compare_blocks};
