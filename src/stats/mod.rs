@@ -15,6 +15,7 @@ mod metric;
 mod paired;
 mod prompts;
 mod reason;
+mod sentence;
 mod start;
 mod steady;
 mod student;
@@ -46,6 +47,7 @@ pub use paired::{
     DEFAULT_MARGIN, Options, PILOT_BLOCKS, PairedBlocks, blocks_needed, compare_blocks,
 };
 pub use reason::Reason;
+pub use sentence::{caveat, headline, joint_caveat, noun, p99_caveat, sentence};
 pub use start::Start;
 pub use student::quantile as student_quantile;
 pub use summary::{Counts, Latencies, Summary, summarize};
