@@ -5,6 +5,7 @@
 
 mod client;
 mod comparison;
+mod condition;
 mod distribution;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -38,13 +39,15 @@ pub use client::Client;
 pub use comparison::{
     ArmPair, Basis, Compared, Comparison, Estimate, Finding, Part, PartKind, Ratio, Time, Waterfall,
 };
+pub use condition::{Condition, Holds, Outcome, evaluate};
 pub use distribution::Distribution;
 pub use floor::{Circumstances, Noise, delay, difference, floor_for, noise, spread};
 pub use instrument::floor_difference;
 pub use interval::Interval;
 pub use metric::{COMPARED, Metric, ratio};
 pub use paired::{
-    DEFAULT_MARGIN, Options, PILOT_BLOCKS, PairedBlocks, blocks_needed, compare_blocks,
+    DEFAULT_MARGIN, Options, PILOT_BLOCKS, PairedBlocks, blocks_needed, compare_apart,
+    compare_blocks,
 };
 pub use reason::Reason;
 pub use sentence::{caveat, headline, joint_caveat, noun, p99_caveat, sentence};

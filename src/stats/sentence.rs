@@ -10,21 +10,19 @@ const TIMES_FROM: f64 = 2.0;
 
 /// How a metric is spoken of.
 enum Speech {
-    /// An arm does something: verb, plural verb, object.
-    Does(&'static str, &'static str, &'static str),
+    /// An arm does something: verb, object.
+    Does(&'static str, &'static str),
     /// An arm has a time.
     Has(&'static str),
 }
 
 fn speech(metric: Metric) -> Speech {
     match metric {
-        Metric::OutputTokensPerS => Speech::Does("generates", "generate", "tokens per second"),
-        Metric::TotalTokensPerS => Speech::Does(
-            "handles",
-            "handle",
-            "tokens (prompt and generated) per second",
-        ),
-        Metric::RequestsPerS => Speech::Does("finishes", "finish", "requests per second"),
+        Metric::OutputTokensPerS => Speech::Does("generates", "tokens per second"),
+        Metric::TotalTokensPerS => {
+            Speech::Does("handles", "tokens (prompt and generated) per second")
+        }
+        Metric::RequestsPerS => Speech::Does("finishes", "requests per second"),
         Metric::FtlMean => Speech::Has("mean time to first token"),
         Metric::FtlP50 => Speech::Has("median time to first token"),
         Metric::FtlP99 => Speech::Has("p99 time to first token"),
@@ -44,7 +42,7 @@ fn speech(metric: Metric) -> Speech {
 #[must_use]
 pub fn noun(metric: Metric) -> &'static str {
     match speech(metric) {
-        Speech::Does(_, _, noun) | Speech::Has(noun) => noun,
+        Speech::Does(_, noun) | Speech::Has(noun) => noun,
     }
 }
 
@@ -179,13 +177,13 @@ fn unknown(first: &str, other: &str, metric: Metric, of: &Compared, basis: &Basi
 /// "B generates 12.3 % (11.0 to 13.6 %) more tokens per second than A".
 fn claim(metric: Metric, better: &str, worse: &str, ratio: Ratio) -> String {
     match speech(metric) {
-        Speech::Does(verb, _, noun) if ratio.point >= TIMES_FROM => format!(
+        Speech::Does(verb, noun) if ratio.point >= TIMES_FROM => format!(
             "{better} {verb} {} times ({} to {} times) as many {noun} as {worse}",
             grouped_decimal(ratio.point, 2),
             grouped_decimal(ratio.low, 2),
             grouped_decimal(ratio.high, 2)
         ),
-        Speech::Does(verb, _, noun) => format!(
+        Speech::Does(verb, noun) => format!(
             "{better} {verb} {} more {noun} than {worse}",
             range(ratio.point - 1.0, ratio.low - 1.0, ratio.high - 1.0)
         ),
@@ -211,10 +209,10 @@ fn leaning(metric: Metric, first: &str, other: &str, ratio: Ratio) -> String {
     let bounds = format!("from {} to {}", plain(ratio.low), plain(ratio.high));
     let point = plain(ratio.point);
     match speech(metric) {
-        Speech::Does(verb, _, noun) if ratio.point >= TIMES_FROM => {
+        Speech::Does(verb, noun) if ratio.point >= TIMES_FROM => {
             format!("{other} {verb} {point} as many {noun} as {first} ({bounds})")
         }
-        Speech::Does(verb, _, noun) => {
+        Speech::Does(verb, noun) => {
             format!("{other} {verb} {point} {noun} than {first} ({bounds})")
         }
         Speech::Has(noun) if ratio.point >= TIMES_FROM => {

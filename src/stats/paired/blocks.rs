@@ -30,11 +30,19 @@ impl PairedBlocks {
         }
     }
 
-    /// The natural logarithm of other divided by first, block by block; `None`
-    /// where a side lacks the figure or it is not above 0.
+    /// The natural logarithm of `over` divided by `under` (places of arms), block
+    /// by block; `None` where a side lacks the figure or it is not above 0.
     #[must_use]
-    pub fn log_ratios(&self, metric: Metric, other: usize) -> Vec<Option<f64>> {
-        let of_block = |arms: &Vec<Summary>| log_ratio(metric, arms.first()?, arms.get(other)?);
+    pub fn log_ratios(&self, metric: Metric, over: usize, under: usize) -> Vec<Option<f64>> {
+        let of_block = |arms: &Vec<Summary>| log_ratio(metric, arms.get(under)?, arms.get(over)?);
+        self.summaries.iter().map(of_block).collect()
+    }
+
+    /// The natural logarithm of one arm's figure, block by block; `None` where it
+    /// lacks it or it is not above 0.
+    #[must_use]
+    pub fn logs(&self, metric: Metric, arm: usize) -> Vec<Option<f64>> {
+        let of_block = |arms: &Vec<Summary>| log_of(metric, arms.get(arm)?);
         self.summaries.iter().map(of_block).collect()
     }
 
@@ -57,7 +65,7 @@ impl PairedBlocks {
         let mut needed = None;
         for other in 1..=others {
             for metric in primary {
-                let ratios = self.log_ratios(*metric, other);
+                let ratios = self.log_ratios(*metric, other, 0);
                 let pilot: Option<Vec<f64>> = ratios.get(..pilot_blocks)?.iter().copied().collect();
                 let intervals = others * primary.len();
                 let blocks = stein::blocks_needed_for(&pilot?, precision, intervals)?;
@@ -71,12 +79,12 @@ impl PairedBlocks {
 
 /// Natural logarithm of other divided by first.
 pub(super) fn log_ratio(metric: Metric, first: &Summary, other: &Summary) -> Option<f64> {
-    let positive = |summary| {
-        metric
-            .of(summary)
-            .filter(|figure| *figure > 0.0 && figure.is_finite())
-    };
-    Some((positive(other)? / positive(first)?).ln())
+    Some(log_of(metric, other)? - log_of(metric, first)?)
+}
+
+fn log_of(metric: Metric, summary: &Summary) -> Option<f64> {
+    let figure = metric.of(summary)?;
+    (figure > 0.0 && figure.is_finite()).then(|| figure.ln())
 }
 
 /// Blocks that every run has whole.

@@ -11,11 +11,11 @@ const MOST_FORECAST: u32 = 100_000;
 
 /// A mean of log-ratios and how it would narrow with more of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spread {
+pub(in crate::stats) struct Spread {
     /// Values.
-    pub(super) count: u32,
+    pub(in crate::stats) count: u32,
     /// Their mean.
-    pub(super) mean: f64,
+    pub(in crate::stats) mean: f64,
     /// Standard deviation of one value.
     deviation: f64,
     /// Probability of the t quantile.
@@ -32,7 +32,7 @@ impl Spread {
     /// spread covers what it says. For other metrics than the one that the number
     /// was chosen for this holds as well: no pilot spread says anything about any
     /// mean. `None` for fewer than two values.
-    pub(super) fn of(values: &[f64], staged: bool, intervals: usize) -> Option<Self> {
+    pub(in crate::stats) fn of(values: &[f64], staged: bool, intervals: usize) -> Option<Self> {
         let (mean, mut deviation) = moments(values)?;
         let mut pilot_freedom = None;
         if staged {
@@ -58,7 +58,7 @@ impl Spread {
     }
 
     /// The interval.
-    pub(super) fn bounds(&self) -> Option<(f64, f64)> {
+    pub(in crate::stats) fn bounds(&self) -> Option<(f64, f64)> {
         let half = self.half_of(self.count)?;
         Some((self.mean - half, self.mean + half))
     }

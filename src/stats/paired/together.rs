@@ -8,7 +8,7 @@ use super::blocks::PairedBlocks;
 use super::judgement::{Spread, judged, ratio_of};
 use crate::record::Run;
 
-/// Largest difference that counts as none where nobody says.
+/// Largest difference that counts as none, as a share, where nobody says.
 pub const DEFAULT_MARGIN: f64 = 0.02;
 
 /// What the user decided before the run.
@@ -97,7 +97,7 @@ pub fn compare_blocks(arms: &[Arm<'_>], options: &Options) -> Comparison {
 }
 
 /// The same from the figures of the blocks.
-pub(super) fn compare_figures(
+pub(in crate::stats) fn compare_figures(
     names: Vec<String>,
     blocks: &PairedBlocks,
     basis: Basis,
@@ -117,7 +117,12 @@ pub(super) fn compare_figures(
                     primary: is_primary,
                     intervals: if is_primary { intervals } else { 1 },
                 };
-                compared(&of, &blocks.log_ratios(metric, other), names.len(), options)
+                compared(
+                    &of,
+                    &blocks.log_ratios(metric, other, 0),
+                    names.len(),
+                    options,
+                )
             })
             .collect(),
     };
