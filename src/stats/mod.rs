@@ -50,7 +50,7 @@ pub use paired::{
     compare_blocks,
 };
 pub use reason::Reason;
-pub use sentence::{caveat, headline, joint_caveat, noun, p99_caveat, sentence};
+pub use sentence::{caveats, headline, noun, sentence};
 pub use start::Start;
 pub use student::quantile as student_quantile;
 pub use summary::{Counts, Latencies, Summary, summarize};

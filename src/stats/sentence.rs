@@ -3,7 +3,8 @@
 
 use super::comparison::{ArmPair, Basis, Compared, Comparison, Finding, Ratio};
 use super::metric::Metric;
-use super::words::{counted, grouped, grouped_decimal};
+use super::together::Arm;
+use super::words::{counted, grouped, grouped_decimal, one_line};
 
 /// From this ratio on "times as many" reads better than percent.
 const TIMES_FROM: f64 = 2.0;
@@ -74,7 +75,7 @@ pub fn sentence(comparison: &Comparison, pair: &ArmPair, metric: Metric) -> Stri
             forecast(&comparison.basis, more_blocks)
         ),
         Finding::Unknown => format!(
-            "not decided, there is too little to judge by: {}",
+            "not decided, one run a side is too little to judge by: {}",
             leaning(metric, first, other, ratio)
         ),
     }
@@ -112,7 +113,7 @@ pub fn headline(comparison: &Comparison) -> String {
 /// What must be said with every figure of a comparison that does not rest on
 /// blocks played close in time; a sentence with a full stop.
 #[must_use]
-pub fn caveat(basis: &Basis) -> Option<String> {
+pub(super) fn caveat(basis: &Basis) -> Option<String> {
     match basis {
         Basis::Blocks { .. } => None,
         Basis::Requests { pairs } => Some(format!(
@@ -128,7 +129,7 @@ pub fn caveat(basis: &Basis) -> Option<String> {
 /// What must be said with a 99th percentile per block; `None` where blocks are
 /// large enough, or there are none.
 #[must_use]
-pub fn p99_caveat(basis: &Basis) -> Option<String> {
+pub(super) fn p99_caveat(basis: &Basis) -> Option<String> {
     match basis {
         Basis::Blocks { requests, .. } if *requests < 1000 => Some(format!(
             "A p99 is taken per block of {}: {} of them lie beyond it, so that single requests \
@@ -146,7 +147,7 @@ pub fn p99_caveat(basis: &Basis) -> Option<String> {
 
 /// How the intervals of several primary metrics hold; `None` for one.
 #[must_use]
-pub fn joint_caveat(comparison: &Comparison) -> Option<String> {
+pub(super) fn joint_caveat(comparison: &Comparison) -> Option<String> {
     let joint = comparison.joint_intervals();
     (joint > 1).then(|| {
         format!(
@@ -156,6 +157,80 @@ pub fn joint_caveat(comparison: &Comparison) -> Option<String> {
             grouped_decimal(100.0 - 5.0 / joint as f64, 2)
         )
     })
+}
+
+/// What must be said where a precision was asked for and not reached.
+#[must_use]
+pub(super) fn precision_caveat(comparison: &Comparison) -> Option<String> {
+    let Basis::Blocks {
+        blocks,
+        precision: Some(precision),
+        ..
+    } = comparison.basis
+    else {
+        return None;
+    };
+    let metrics = comparison.pairs.iter().flat_map(|pair| &pair.metrics);
+    let primary = metrics.filter(|of| of.primary);
+    let halves = primary.filter_map(|of| of.ratio.map(|ratio| (ratio.high / ratio.low).ln() / 2.0));
+    let widest = halves.fold(0.0, f64::max).exp_m1();
+    // The asked width itself may be off by a rounding.
+    (widest > precision * 1.000_001).then(|| {
+        format!(
+            "The precision asked for was not reached: {} after {}, {} were asked for; the \
+             interval holds all the same.",
+            percent(widest),
+            counted(u64::from(blocks), "block", "blocks"),
+            percent(precision)
+        )
+    })
+}
+
+/// What must be said of arms that played at the same moment from one host.
+#[must_use]
+pub(super) fn duet_caveat(arms: &[Arm<'_>]) -> Option<String> {
+    let experiment = arms.first()?.run.header.experiment.as_ref();
+    let duet = experiment.is_some_and(|of| of.duet);
+    let host = |arm: &Arm<'_>| host(&arm.run.header.address).to_owned();
+    let mut hosts: Vec<String> = arms.iter().map(host).collect();
+    hosts.sort_unstable();
+    let shared = hosts
+        .windows(2)
+        .find_map(|pair| pair.first().filter(|host| Some(*host) == pair.last()));
+    shared.filter(|_| duet).map(|shared| {
+        format!(
+            "The arms played at the same moment (--duet) and more than one answers from {}: unless \
+             each has a device of its own, they slowed each other down, and the ratio says how they \
+             share the machine, not how fast either is alone.",
+            one_line(shared, 60)
+        )
+    })
+}
+
+/// The host of an address, without scheme, port and path.
+fn host(address: &str) -> &str {
+    let address = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let address = address.split('/').next().unwrap_or(address);
+    match address.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or(v6),
+        None => address.split(':').next().unwrap_or(address),
+    }
+}
+
+/// Everything that must be said beside the figures of a comparison, each a
+/// sentence or two.
+#[must_use]
+pub fn caveats(comparison: &Comparison, arms: &[Arm<'_>]) -> Vec<String> {
+    [
+        caveat(&comparison.basis),
+        duet_caveat(arms),
+        precision_caveat(comparison),
+        joint_caveat(comparison),
+        p99_caveat(&comparison.basis),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn unknown(first: &str, other: &str, metric: Metric, of: &Compared, basis: &Basis) -> String {

@@ -1,7 +1,11 @@
 //! The sentences, word for word.
 
-use super::super::{ArmPair, Basis, Compared, Comparison, Finding, Metric, Ratio};
-use super::{caveat, headline, joint_caveat, p99_caveat, sentence};
+use super::super::fixture::sound;
+use super::super::{Arm, ArmPair, Basis, Compared, Comparison, Finding, Metric, Ratio, summarize};
+use super::{
+    caveat, caveats, duet_caveat, headline, host, joint_caveat, p99_caveat, precision_caveat,
+    sentence,
+};
 
 fn blocks() -> Basis {
     Basis::Blocks {
@@ -144,4 +148,61 @@ fn caveats_are_said_where_they_hold() {
     one.pairs[0].metrics.push(second);
     let words = joint_caveat(&one).unwrap();
     assert!(words.contains("97.50 %"), "{words}");
+}
+
+#[test]
+fn a_precision_that_was_not_reached_is_named() {
+    let with = |high: f64| {
+        let bounds = Some((1.0, 1.0 / high, high));
+        let mut found = comparison(Metric::OutputTokensPerS, bounds, Finding::Same);
+        found.basis = Basis::Blocks {
+            blocks: 6,
+            requests: 2000,
+            duet: false,
+            precision: Some(0.02),
+        };
+        found
+    };
+    assert_eq!(precision_caveat(&with(1.019)), None);
+    assert_eq!(precision_caveat(&with(1.02)), None);
+    let words = precision_caveat(&with(1.035)).unwrap();
+    assert!(words.contains("3.5 % after 6 blocks, 2 % were"), "{words}");
+    assert_eq!(caveats(&with(1.035), &[]), [words]);
+    let unasked = comparison(Metric::RequestsPerS, None, Finding::Unknown);
+    assert_eq!(precision_caveat(&unasked), None);
+}
+
+#[test]
+fn a_duet_on_one_host_is_named() {
+    let run = |address: &str, duet: bool| {
+        let mut run = sound();
+        run.header.address = address.to_owned();
+        run.header.experiment = Some(crate::record::Experiment {
+            duet,
+            ..crate::record::Experiment::default()
+        });
+        run
+    };
+    let words = |one: &str, other: &str, duet: bool| {
+        let runs = [run(one, duet), run(other, duet)];
+        let summaries = runs.each_ref().map(summarize);
+        let arms: Vec<Arm<'_>> = runs
+            .iter()
+            .zip(&summaries)
+            .map(|(run, summary)| Arm { run, summary })
+            .collect();
+        duet_caveat(&arms)
+    };
+    let found = words("127.0.0.1:1", "http://127.0.0.1:2/v1", true).unwrap();
+    assert!(found.contains("answers from 127.0.0.1: unless"), "{found}");
+    assert_eq!(words("127.0.0.1:1", "127.0.0.1:2", false), None);
+    assert_eq!(words("one:1", "two:1", true), None);
+    for (address, expected) in [
+        ("[::1]:80", "::1"),
+        ("https://a.b/c:d", "a.b"),
+        ("grpc://h:1", "h"),
+        ("", ""),
+    ] {
+        assert_eq!(host(address), expected);
+    }
 }

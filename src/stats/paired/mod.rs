@@ -8,6 +8,8 @@ mod judgement;
 #[cfg(test)]
 mod simulated;
 mod stein;
+#[cfg(test)]
+mod tests;
 mod together;
 
 pub use apart::compare_apart;
