@@ -124,7 +124,7 @@ fn only_blocks_that_all_arms_finished_count() {
         words.contains("api_server lacks 2, 5; 4 of 6 can be compared"),
         "{words}"
     );
-    assert!(found.get("interrupted").is_some(), "{found:?}");
+    assert!(found.contains_key("interrupted"), "{found:?}");
     // A time limit ends both alike: no objection.
     let both = [arm(0, &[100; 4]), arm(1, &[100; 4])];
     assert!(codes(&both).is_empty(), "{:?}", codes(&both));
