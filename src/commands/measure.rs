@@ -215,6 +215,7 @@ fn recount(run: &Run, tokenizer: &Tokenizer) -> Recount {
     let answers: Vec<&Record> = run
         .records
         .iter()
+        .chain(&run.lead_in)
         .filter(|record| record.is_ok() && run.header.answer == "text")
         .collect();
     let texts: Vec<&str> = answers
@@ -231,16 +232,22 @@ fn recount(run: &Run, tokenizer: &Tokenizer) -> Recount {
             .map(|text| tokenizer.count_answer(text).ok())
             .collect(),
     };
-    let answers = answers
+    let counted = answers
         .iter()
         .zip(counts.chunks_exact(2))
         .filter_map(|(record, counts)| match counts {
-            [Some(all), Some(first)] => Some((record.index, *all, *first)),
+            [Some(all), Some(first)] => Some((record.key(), *all, *first)),
             _ => None,
         });
-    Recount {
-        answers: answers.collect(),
+    let mut recount = Recount::default();
+    if run.header.experiment.is_some() {
+        recount.in_blocks = counted.collect();
+    } else {
+        recount.answers = counted
+            .map(|(key, all, first)| (key.index, all, first))
+            .collect();
     }
+    recount
 }
 
 /// Appends one row per run.
