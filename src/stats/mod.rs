@@ -12,9 +12,11 @@ mod floor;
 mod instrument;
 mod interval;
 mod metric;
+mod paired;
 mod prompts;
 mod reason;
 mod start;
+mod steady;
 mod student;
 mod summary;
 #[cfg(test)]
@@ -39,7 +41,10 @@ pub use distribution::Distribution;
 pub use floor::{Circumstances, Noise, delay, difference, floor_for, noise, spread};
 pub use instrument::floor_difference;
 pub use interval::Interval;
-pub use metric::{Metric, ratio};
+pub use metric::{COMPARED, Metric, ratio};
+pub use paired::{
+    DEFAULT_MARGIN, Options, PILOT_BLOCKS, PairedBlocks, blocks_needed, compare_blocks,
+};
 pub use reason::Reason;
 pub use start::Start;
 pub use student::quantile as student_quantile;
