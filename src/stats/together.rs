@@ -1,7 +1,7 @@
 //! Whether runs may be set side by side: each by itself, and whether all of
 //! them did the same work.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::instrument;
 use super::reason::{Reason, above_one_percent, reason};
@@ -75,6 +75,7 @@ pub fn judge_together(arms: &[Arm<'_>]) -> Verdict {
             generated_tokens(arms, &names),
         ];
         reasons.extend(joint.into_iter().flatten());
+        reasons.extend(blocks_missing(arms, &names));
         reasons.extend(instrument::floors(arms, &names));
     }
     for (place, arm) in arms.iter().enumerate() {
@@ -87,6 +88,50 @@ pub fn judge_together(arms: &[Arm<'_>]) -> Verdict {
     // Stable: within a rule the joint objections come first, then the arms in order.
     reasons.sort_by_key(|reason| reason.rule);
     Verdict { reasons }
+}
+
+/// Rule 0: blocks of one comparison are played by every arm, or say nothing.
+fn blocks_missing(arms: &[Arm<'_>], names: &[String]) -> Option<Reason> {
+    let whole = |arm: &Arm<'_>| -> BTreeSet<u32> {
+        let blocks = arm.run.blocks.iter().filter(|block| !block.cut);
+        blocks.map(|block| block.number).collect()
+    };
+    let experiment = |arm: &Arm<'_>| arm.run.header.experiment.as_ref().map(|of| of.id.clone());
+    let first = experiment(arms.first()?)?;
+    if arms
+        .iter()
+        .any(|arm| experiment(arm).as_ref() != Some(&first))
+    {
+        return None;
+    }
+    let has: Vec<BTreeSet<u32>> = arms.iter().map(whole).collect();
+    let all: BTreeSet<u32> = has.iter().flatten().copied().collect();
+    let lacking: Vec<String> = has
+        .iter()
+        .zip(names)
+        .filter(|(has, _)| has.len() < all.len())
+        .map(|(has, name)| {
+            let missing: Vec<String> = all.difference(has).map(u32::to_string).collect();
+            format!("{name} lacks {}", missing.join(", "))
+        })
+        .collect();
+    (!lacking.is_empty()).then(|| {
+        let pairs = all
+            .iter()
+            .filter(|number| has.iter().all(|has| has.contains(number)))
+            .count();
+        reason(
+            0,
+            "blocks_missing",
+            format!(
+                "not every arm finished the same blocks (numbered from 0): {}; {pairs} of {} can be \
+                 compared",
+                lacking.join("; "),
+                all.len()
+            ),
+            "let the comparison run to its end, or plan fewer --blocks or a longer --max-time",
+        )
+    })
 }
 
 fn stream_words(stream: bool) -> &'static str {
