@@ -63,7 +63,13 @@ pub(super) fn side_by_side(runs: &[Run], page: Page) -> Result<Exit> {
         .collect();
     let mut verdict = stats::judge_together(&arms);
     verdict.reasons.splice(0..0, page.objection);
-    show(&report::text::compare(&arms, &verdict))?;
+    let findings = report::Findings {
+        arms: &arms,
+        verdict: &verdict,
+        comparison: None,
+        waterfalls: &[],
+    };
+    show(&report::text::compare(&findings))?;
     show(page.footer)?;
     if let Some(csv) = page.csv {
         let rows: Vec<_> = arms

@@ -7,6 +7,7 @@ mod calibrate;
 mod chat;
 mod compare;
 mod dataset;
+mod experiment;
 mod floor;
 mod header;
 mod measure;

@@ -1,7 +1,8 @@
 //! The lines of a page that say who was asked, what, and how.
 
-use super::format::line;
+use super::format::{ABSENT, line};
 use crate::record::RunHeader;
+use crate::stats::Arm;
 use crate::stats::words::{counted, grouped, one_line};
 
 /// Foreign words on one line; `-` for none.
@@ -22,14 +23,45 @@ pub(super) fn server(header: &RunHeader) -> String {
     )
 }
 
+/// A property of a run, in words.
+pub(super) type Property = fn(&RunHeader) -> String;
+
+/// What was asked, and with what.
+pub(super) const ASKED: [(&str, Property); 5] = [
+    ("workload", workload),
+    ("tokenizer", |header| foreign(&header.tokenizer)),
+    ("sampling", sampling),
+    ("load", load),
+    ("client", client),
+];
+
 /// The lines that say what was asked. `of` turns a property of a run into
 /// words; side by side, it names the arms that differ.
-pub(super) fn asked(out: &mut String, of: &dyn Fn(fn(&RunHeader) -> String) -> String) {
-    line(out, "workload", &of(workload));
-    line(out, "tokenizer", &of(|header| foreign(&header.tokenizer)));
-    line(out, "sampling", &of(sampling));
-    line(out, "load", &of(load));
-    line(out, "client", &of(client));
+pub(super) fn asked(out: &mut String, of: &dyn Fn(Property) -> String) {
+    for (name, property) in ASKED {
+        line(out, name, &of(property));
+    }
+}
+
+/// A property that all arms have, or each value with the arms that have it.
+pub(super) fn shared(arms: &[Arm<'_>], names: &[String], property: Property) -> String {
+    let mut values: Vec<(String, Vec<&str>)> = Vec::new();
+    for (arm, name) in arms.iter().zip(names) {
+        let value = property(&arm.run.header);
+        match values.iter_mut().find(|(known, _)| *known == value) {
+            Some((_, with)) => with.push(name),
+            None => values.push((value, vec![name])),
+        }
+    }
+    match values.as_slice() {
+        [] => ABSENT.to_owned(),
+        [(value, _)] => value.clone(),
+        several => several
+            .iter()
+            .map(|(value, with)| format!("[{}] {value}", with.join(", ")))
+            .collect::<Vec<_>>()
+            .join("; "),
+    }
 }
 
 fn workload(header: &RunHeader) -> String {

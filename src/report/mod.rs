@@ -6,10 +6,18 @@ mod asked;
 pub mod calibrate;
 pub mod csv;
 pub mod dataset;
+mod findings;
 mod format;
 mod histogram;
+pub mod html;
+pub mod json;
+pub mod markdown;
 mod profile;
 #[cfg(test)]
 mod samples;
+mod sentences;
 mod side_by_side;
+mod tables;
 pub mod text;
+
+pub use findings::Findings;

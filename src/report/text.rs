@@ -2,11 +2,13 @@
 //! figures. Names every unit, says `-` for what was not measured, and says so
 //! when the engine was simulated.
 
+use super::findings::Findings;
 use super::format::wrap;
+use super::sentences::headline;
 use super::{profile as one, side_by_side};
 use crate::record::Run;
 use crate::stats::words::counted;
-use crate::stats::{Arm, Summary, Verdict};
+use crate::stats::{Summary, Verdict};
 
 /// One run. Ends with a line feed; where the records lie is the caller's to
 /// say.
@@ -21,14 +23,21 @@ pub fn profile(run: &Run, summary: &Summary, verdict: &Verdict) -> String {
     out
 }
 
-/// Several runs side by side, each against the first. Ends with a line feed.
+/// Several runs side by side, and what follows from them. Ends with a line
+/// feed.
 #[must_use]
-pub fn compare(arms: &[Arm<'_>], verdict: &Verdict) -> String {
-    let names = crate::stats::labels(arms);
+pub fn compare(findings: &Findings<'_>) -> String {
+    let names = findings.names();
     let mut out = String::new();
-    judgement(&mut out, verdict, &names);
-    simulated(&mut out, arms, &names);
-    side_by_side::render(&mut out, arms, &names);
+    judgement(&mut out, findings.verdict, &names);
+    for sentence in headline(findings) {
+        wrap(&mut out, "", &sentence);
+    }
+    if let Some(simulated) = findings.simulated() {
+        out.push('\n');
+        wrap(&mut out, "", &simulated);
+    }
+    side_by_side::render(&mut out, findings, &names);
     out
 }
 
@@ -58,32 +67,10 @@ fn judgement(out: &mut String, verdict: &Verdict, names: &[String]) {
     }
 }
 
-fn simulated(out: &mut String, arms: &[Arm<'_>], names: &[String]) {
-    let which: Vec<&str> = arms
-        .iter()
-        .zip(names)
-        .filter(|(arm, _)| arm.run.header.simulated)
-        .map(|(_, name)| name.as_str())
-        .collect();
-    if which.is_empty() {
-        return;
-    }
-    out.push('\n');
-    if which.len() == arms.len() {
-        out.push_str("the engine is simulated: these figures say nothing about a real server\n");
-    } else {
-        let text = format!(
-            "the engine of {} is simulated: those figures say nothing about a real server",
-            which.join(", ")
-        );
-        wrap(out, "", &text);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::samples;
-    use super::{compare, profile};
+    use super::{Findings, compare, profile};
     use crate::record::Run;
     use crate::stats::{Arm, Summary, judge, judge_together, summarize};
 
@@ -99,7 +86,12 @@ mod tests {
             .zip(&summaries)
             .map(|(run, summary)| Arm { run, summary })
             .collect();
-        compare(&arms, &judge_together(&arms))
+        compare(&Findings {
+            arms: &arms,
+            verdict: &judge_together(&arms),
+            comparison: None,
+            waterfalls: &[],
+        })
     }
 
     /// Compares with a page under `testdata`. To accept a change, run the

@@ -1,0 +1,107 @@
+//! How it was measured, and how to measure it again: the whole configuration
+//! as it stands in the records. Words that came from elsewhere are cut and
+//! tamed.
+
+use super::super::asked::{ASKED, Property, foreign, server, shared};
+use super::super::findings::Findings;
+use super::Sheet;
+use crate::record::RunHeader;
+use crate::stats::words::{counted, grouped, one_line};
+
+/// Longest command line that a report repeats, in characters.
+const COMMAND: usize = 4_000;
+
+/// Beyond what every page says.
+const MORE: [(&str, Property); 12] = [
+    ("digest of the work", |header| foreign(&header.workload)),
+    ("backend", |header| foreign(&header.backend)),
+    ("server", server),
+    ("simulated engine", |header| yes(header.simulated)),
+    ("delivers", |header| {
+        foreign(&header.answer.replace('_', " "))
+    }),
+    ("chat template", |header| match &header.chat_template {
+        Some(from) => foreign(from),
+        None => "none: prompts sent as they are".to_owned(),
+    }),
+    ("seed", |header| header.seed.to_string()),
+    ("blocks", blocks),
+    ("client's threads", |header| {
+        header.client_threads.to_string()
+    }),
+    ("ramp", |header| format!("{} ms", grouped(header.ramp_ms))),
+    ("failures allowed", |header| {
+        grouped(u64::from(header.max_failed))
+    }),
+    ("started", |header| foreign(&header.started_utc)),
+];
+
+fn yes(flag: bool) -> String {
+    if flag { "yes" } else { "no" }.to_owned()
+}
+
+fn blocks(header: &RunHeader) -> String {
+    let Some(of) = &header.experiment else {
+        return "none: a run by itself".to_owned();
+    };
+    let manner = match of.duet {
+        true => "all arms at the same moment",
+        false => "one arm at a time, the order alternating from a seeded start",
+    };
+    format!(
+        "{} planned, {} each, {manner}; each led in by one shortened request per slot, throughput \
+         taken while every slot was busy",
+        counted(u64::from(of.blocks), "block", "blocks"),
+        counted(u64::from(of.block_requests), "request", "requests"),
+    )
+}
+
+/// Property by property; where arms differ, with the arms' names.
+pub(in super::super) fn sheet(findings: &Findings<'_>, names: &[String]) -> Sheet {
+    let mut sheet = Sheet::new(&["what", "value"]);
+    for (name, property) in ASKED.into_iter().chain(MORE) {
+        sheet.row(name, vec![shared(findings.arms, names, property)]);
+    }
+    sheet
+}
+
+/// The command lines that measured it, each once, ready for a shell.
+pub(in super::super) fn commands(findings: &Findings<'_>) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for arm in findings.arms {
+        let words = &arm.run.header.command;
+        let quoted: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
+        let line = one_line(&quoted.join(" "), COMMAND);
+        if !line.is_empty() && !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+/// A word as a POSIX shell takes it literally.
+fn shell_word(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+".contains(letter);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shell_word;
+
+    #[test]
+    fn words_survive_a_shell() {
+        for (word, expected) in [
+            ("--seed", "--seed"),
+            ("a b", "'a b'"),
+            ("", "''"),
+            ("it's $HOME", r"'it'\''s $HOME'"),
+            ("*.json", "'*.json'"),
+        ] {
+            assert_eq!(shell_word(word), expected);
+        }
+    }
+}
