@@ -224,6 +224,7 @@ mod tests {
         assert_eq!(of_blocks(&run).unwrap().output_tokens, None, "uncounted");
         run.recount = Recount {
             answers: vec![(7, 6, 1)],
+            ..Recount::default()
         };
         // 6 tokens over 4 messages, 2 of them inside, in both answers.
         assert_eq!(of_blocks(&run).unwrap().output_tokens, Some(6.0));

@@ -40,9 +40,14 @@ impl Options {
     pub fn of(run: &Run) -> Self {
         let experiment = run.header.experiment.as_ref();
         experiment.map_or_else(Self::default, |of| Self {
+            // A name that this version does not know cannot have decided in it.
+            primary: of
+                .primary
+                .iter()
+                .filter_map(|name| Metric::of_name(name))
+                .collect(),
             margin: of.margin,
             precision: of.precision,
-            ..Self::default()
         })
     }
 
