@@ -189,32 +189,17 @@ pub(super) fn precision_caveat(comparison: &Comparison) -> Option<String> {
 /// What must be said of arms that played at the same moment from one host.
 #[must_use]
 pub(super) fn duet_caveat(arms: &[Arm<'_>]) -> Option<String> {
-    let experiment = arms.first()?.run.header.experiment.as_ref();
-    let duet = experiment.is_some_and(|of| of.duet);
-    let host = |arm: &Arm<'_>| host(&arm.run.header.address).to_owned();
-    let mut hosts: Vec<String> = arms.iter().map(host).collect();
-    hosts.sort_unstable();
-    let shared = hosts
-        .windows(2)
-        .find_map(|pair| pair.first().filter(|host| Some(*host) == pair.last()));
-    shared.filter(|_| duet).map(|shared| {
-        format!(
-            "The arms played at the same moment (--duet) and more than one answers from {}: unless \
-             each has a device of its own, they slowed each other down, and the ratio says how they \
-             share the machine, not how fast either is alone.",
-            one_line(shared, 60)
-        )
-    })
-}
-
-/// The host of an address, without scheme, port and path.
-fn host(address: &str) -> &str {
-    let address = address.split_once("://").map_or(address, |(_, rest)| rest);
-    let address = address.split('/').next().unwrap_or(address);
-    match address.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or(v6),
-        None => address.split(':').next().unwrap_or(address),
-    }
+    let experiment = arms.first()?.run.header.experiment.as_ref()?;
+    let shared = experiment
+        .shared_host
+        .as_ref()
+        .filter(|_| experiment.duet)?;
+    Some(format!(
+        "The arms played at the same moment (--duet) and some answer from one host ({}): unless \
+         each has a device of its own, they slowed each other down, and the ratio says how they \
+         share the machine, not how fast either is alone.",
+        one_line(shared, 100)
+    ))
 }
 
 /// Everything that must be said beside the figures of a comparison, each a

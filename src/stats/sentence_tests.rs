@@ -3,8 +3,7 @@
 use super::super::fixture::sound;
 use super::super::{Arm, ArmPair, Basis, Compared, Comparison, Finding, Metric, Ratio, summarize};
 use super::{
-    caveat, caveats, duet_caveat, headline, host, joint_caveat, p99_caveat, precision_caveat,
-    sentence,
+    caveat, caveats, duet_caveat, headline, joint_caveat, p99_caveat, precision_caveat, sentence,
 };
 
 fn blocks() -> Basis {
@@ -174,35 +173,27 @@ fn a_precision_that_was_not_reached_is_named() {
 
 #[test]
 fn a_duet_on_one_host_is_named() {
-    let run = |address: &str, duet: bool| {
+    let words = |duet: bool, shared_host: Option<&str>| {
         let mut run = sound();
-        run.header.address = address.to_owned();
         run.header.experiment = Some(crate::record::Experiment {
             duet,
+            shared_host: shared_host.map(str::to_owned),
             ..crate::record::Experiment::default()
         });
-        run
+        let summary = summarize(&run);
+        duet_caveat(&[Arm {
+            run: &run,
+            summary: &summary,
+        }])
     };
-    let words = |one: &str, other: &str, duet: bool| {
-        let runs = [run(one, duet), run(other, duet)];
-        let summaries = runs.each_ref().map(summarize);
-        let arms: Vec<Arm<'_>> = runs
-            .iter()
-            .zip(&summaries)
-            .map(|(run, summary)| Arm { run, summary })
-            .collect();
-        duet_caveat(&arms)
-    };
-    let found = words("127.0.0.1:1", "http://127.0.0.1:2/v1", true).unwrap();
-    assert!(found.contains("answers from 127.0.0.1: unless"), "{found}");
-    assert_eq!(words("127.0.0.1:1", "127.0.0.1:2", false), None);
-    assert_eq!(words("one:1", "two:1", true), None);
-    for (address, expected) in [
-        ("[::1]:80", "::1"),
-        ("https://a.b/c:d", "a.b"),
-        ("grpc://h:1", "h"),
-        ("", ""),
-    ] {
-        assert_eq!(host(address), expected);
-    }
+    let found = words(true, Some("tis and api_server on this machine")).unwrap();
+    assert!(
+        found.contains("one host (tis and api_server on this machine)"),
+        "{found}"
+    );
+    assert_eq!(
+        words(false, Some("tis and api_server on this machine")),
+        None
+    );
+    assert_eq!(words(true, None), None);
 }

@@ -42,6 +42,15 @@ pub fn labels(arms: &[Arm<'_>]) -> Vec<String> {
         .collect()
 }
 
+/// Whether the runs are arms of one experiment, so that their blocks are pairs
+/// (for [`super::compare_blocks`]). Runs that are not were made apart.
+#[must_use]
+pub fn one_experiment(arms: &[Arm<'_>]) -> bool {
+    let id = |arm: &Arm<'_>| Some(arm.run.header.experiment.as_ref()?.id.clone());
+    let first = arms.first().and_then(id);
+    first.is_some() && arms.iter().all(|arm| id(arm) == first)
+}
+
 /// Judges every arm by itself and all of them together. One arm is judged as
 /// by [`judge`].
 #[must_use]
