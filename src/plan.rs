@@ -2,6 +2,7 @@
 //! give the same plan, whatever the backend, and its digest says so.
 
 mod parting;
+mod schedule;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::workload::Prompt;
 
 pub use parting::parting;
+pub use schedule::{REQUESTS_PER_SLOT, Schedule};
 
 /// Tokens that a warm-up request asks for at most: enough to pass every hop,
 /// not enough to keep anybody waiting.
@@ -24,6 +26,30 @@ pub struct Job {
     pub request: Request,
     /// Prompt tokens as the sampling counts them.
     pub prompt_tokens: u32,
+}
+
+/// A job in the order in which it is sent.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// Its place in the plan, from 0.
+    pub index: u32,
+    /// It only leads a block in.
+    pub lead_in: bool,
+    /// What is asked.
+    pub job: Job,
+}
+
+impl Placed {
+    /// Jobs in their own order, none of them leading in.
+    #[must_use]
+    pub fn all(jobs: &[Job]) -> Vec<Self> {
+        let placed = (0..).zip(jobs).map(|(index, job)| Self {
+            index,
+            lead_in: false,
+            job: job.clone(),
+        });
+        placed.collect()
+    }
 }
 
 /// The requests of a run and the order of their start.

@@ -12,7 +12,7 @@ use super::experiment::Settings;
 use super::join::{Due, Joined, join};
 use crate::plan::{Job, Plan};
 use crate::record::{self, RunEnd, RunHeader};
-use crate::run::{Crew, Limits, Runner, Seat, Stop};
+use crate::run::{Crew, Ids, Limits, Runner, Seat, Stop};
 
 /// Longest wait for anything of a server on this machine.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -92,7 +92,7 @@ impl Play<'_> {
                 between_tokens: WITHIN,
             },
             stop: self.stop.clone(),
-            first_id: self.next_id,
+            ids: Ids::from(self.next_id),
             ramp,
             // What it would say is said by the figures.
             warn: |_| {},

@@ -3,6 +3,7 @@
 //! and completes it.
 
 mod calibrate;
+mod experiment;
 mod run;
 mod sim;
 mod work;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use calibrate::CalibrateArgs;
+pub use experiment::{ExperimentArgs, FormatArg, JudgeArgs, PageArgs};
 pub use run::RunArgs;
 pub use sim::SimArgs;
 pub use work::{AskArgs, DataArgs, PromptArg, WorkArgs};
@@ -124,6 +126,18 @@ pub struct CompareArgs {
     #[command(flatten)]
     pub work: WorkArgs,
 
+    /// How the arms are played against each other.
+    #[command(flatten)]
+    pub experiment: ExperimentArgs,
+
+    /// What is held to be a difference.
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+
+    /// How results are shown.
+    #[command(flatten)]
+    pub page: PageArgs,
+
     /// How the run goes.
     #[command(flatten)]
     pub run: RunArgs,
@@ -140,7 +154,14 @@ Examples:
   Where does Triton lose time? The same engine, asked in four ways:
   pairbench compare --backend tis-chatbot=HOST:33337 --backend tis=HOST:33337 \\
     --backend tis-ensemble=HOST:33337 --backend tis-direct=HOST:33337 \\
-    ./tokenizer ./sharegpt.json --num-prompts 500";
+    ./tokenizer ./sharegpt.json --num-prompts 500
+  As many blocks as it takes to know the throughput to 2 %, at most an hour:
+  pairbench compare --backend tis=HOST:33337 --backend api_server=HOST:23333 \\
+    ./tokenizer ./sharegpt.json --precision 2% --max-time 60
+  In CI: fail if Triton lets the slowest users wait 5 % longer
+  pairbench compare --backend tis=HOST:33337 --backend api_server=HOST:23333 \\
+    ./tokenizer ./sharegpt.json \\
+    --fail-if 'tis.ttft_p99 > 1.05 * api_server.ttft_p99'";
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
@@ -150,7 +171,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub concurrency: u32,
 
-    /// Requests per server, chosen from the bundled conversations
+    /// Requests per server and all blocks, chosen from the bundled conversations
     #[arg(
         long = "num-prompts",
         visible_alias = "num_prompts",
@@ -159,9 +180,17 @@ pub struct DemoArgs {
     )]
     pub num_prompts: u32,
 
+    /// Blocks that they are cut into; every server plays each of them once
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub blocks: u32,
+
     /// Seed of the choice
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
+
+    /// How results are shown.
+    #[command(flatten)]
+    pub page: PageArgs,
 
     /// File that gets the rows
     #[arg(long, value_name = "FILE", default_value = "./profile_demo.csv")]
@@ -224,6 +253,14 @@ pub struct ReportArgs {
     /// Append the rows to this file, too [default: none]
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
+
+    /// What is held to be a difference.
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+
+    /// How results are shown.
+    #[command(flatten)]
+    pub page: PageArgs,
 }
 
 const REPORT_EXAMPLES: &str = "\

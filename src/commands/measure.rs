@@ -8,14 +8,15 @@ use anyhow::{Context, Error, Result, bail, ensure};
 use backends::Clock;
 
 use super::arms::{self, Ready};
+use super::experiment::{self, Design};
 use super::floor::Known;
 use super::header::header;
 use super::{advise, asked, chat};
 use crate::config::Config;
 use crate::plan::{self, Plan, Settings};
-use crate::record::{self, Record, Recount, Run};
+use crate::record::{self, Record, Recount, Run, RunHeader};
 use crate::report;
-use crate::run::{Crew, Limits, Runner, Show, Stop, Wall, make_room};
+use crate::run::{Crew, Ids, Limits, Runner, Show, Stop, Wall, make_room};
 use crate::sim::Embedded;
 use crate::workload::{ChatTemplate, Tokenizer};
 
@@ -29,16 +30,17 @@ pub(super) struct Measured {
 pub(super) struct Outcome {
     /// The runs that have records, in the order of the arms; at least one.
     pub(super) measured: Vec<Measured>,
-    /// Why there are fewer than arms, unless the user stopped.
+    /// Why they did not come to their end, unless the user stopped.
     pub(super) trouble: Option<Error>,
 }
 
-/// Measures all arms, one after the other, with the same plan. What has been
-/// measured is never lost to a later arm's trouble.
+/// Measures the arms, all with the same plan: one by itself, several block by
+/// block. What has been measured is never lost to a later trouble.
 ///
 /// # Errors
-/// Whatever keeps the first arm from being measured.
+/// Whatever keeps an arm from being measured at all.
 pub(super) fn measure(config: &Config) -> Result<Outcome> {
+    experiment::check(&config.judgement)?;
     report::csv::check(&config.run.csv)?;
     record::check_parent(&config.run.records)?;
     let tokenizer = Arc::new(asked::tokenizer(&config.work.data)?);
@@ -47,24 +49,29 @@ pub(super) fn measure(config: &Config) -> Result<Outcome> {
     let template = chat::template(&config.work, needing.as_deref())?;
     let clock = Clock::start();
     let servers = arms::embedded(config, &tokenizer, template.as_ref(), clock)?;
-    make_room(config.run.concurrency.into())?;
+    make_room(connections(config))?;
     let crew = Crew::start(config.run.client_threads)?;
     // This thread directs; requests run on the crew's.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let stop = Stop::default();
     let known = Known::of(config);
-    let basis = Basis {
+    let wall = Wall::now();
+    let scene = Scene {
+        config,
         tokenizer: &tokenizer,
         template: template.as_deref(),
         known: &known,
+        clock,
+        ids: Ids::from(wall.first_id()),
+        wall,
+        stop: Stop::default(),
     };
     let outcome = runtime.block_on(async {
         tokio::select! {
-            outcome = all(config, servers, basis, &crew, clock, &stop) => outcome,
-            () = stop.quit() => bail!(
+            outcome = all(&scene, servers, &crew) => outcome,
+            () = scene.stop.quit() => bail!(
                 "quit by the user; what had finished is in {}, see `pairbench report`",
                 config.run.records.display()
             ),
@@ -74,147 +81,190 @@ pub(super) fn measure(config: &Config) -> Result<Outcome> {
     outcome
 }
 
-/// What all runs stand on: what makes tokens of conversations, and what was
-/// found out about the client before.
-#[derive(Clone, Copy)]
-struct Basis<'a> {
-    tokenizer: &'a Tokenizer,
+/// Connections that are open at once: those of all arms, to their blocks' ends;
+/// an embedded server has its ends of them in this process, too.
+fn connections(config: &Config) -> u64 {
+    let ends = config
+        .arms
+        .iter()
+        .map(|arm| 1 + u64::from(arm.is_embedded()));
+    ends.sum::<u64>() * u64::from(config.run.concurrency)
+}
+
+/// What all runs stand on.
+pub(super) struct Scene<'a> {
+    pub(super) config: &'a Config,
+    /// What makes tokens of conversations.
+    pub(super) tokenizer: &'a Tokenizer,
     /// The chat template, where prompts are rendered.
     template: Option<&'a ChatTemplate>,
     /// What the client knows of its own delay.
     known: &'a Known,
+    /// The one clock.
+    pub(super) clock: Clock,
+    ids: Ids,
+    /// When all this began.
+    pub(super) wall: Wall,
+    pub(super) stop: Stop,
 }
 
-async fn all(
-    config: &Config,
-    servers: Vec<Option<Embedded>>,
-    basis: Basis<'_>,
-    crew: &Crew,
-    clock: Clock,
-    stop: &Stop,
-) -> Result<Outcome> {
+/// An arm that only has to be let go.
+pub(super) struct Prepared {
+    pub(super) runner: Runner,
+    pub(super) plan: Plan,
+    pub(super) header: RunHeader,
+}
+
+impl Prepared {
+    /// A new folder for its records.
+    pub(super) fn folder(&self, scene: &Scene<'_>) -> Result<PathBuf> {
+        let name = format!("{}-{}", scene.wall.stamp(), self.header.backend);
+        record::create_folder(&scene.config.run.records, &name)
+    }
+}
+
+async fn all(scene: &Scene<'_>, servers: Vec<Option<Embedded>>, crew: &Crew) -> Result<Outcome> {
+    let config = scene.config;
     let mut ready = Vec::new();
     for (arm, server) in config.arms.iter().zip(servers) {
         ready.push(arms::probe(arm, server, config.run.concurrency, crew).await?);
     }
-    let (plan, style) = make_plan(config, basis)?;
-    // Up to here Ctrl-C simply ends the process: there is nothing to be kept.
-    stop.listen();
-    let mut measured = Vec::new();
-    let mut trouble = None;
-    for arm in ready {
-        match one(config, arm, plan.clone(), &style, basis, clock, stop).await {
-            Ok(run) => measured.push(run),
-            Err(error) if measured.is_empty() => return Err(error),
-            Err(error) => trouble = Some(error),
-        }
-        if trouble.is_some() || stop.is_wished() {
-            break;
-        }
-    }
-    Ok(Outcome { measured, trouble })
-}
-
-/// The plan, and the rule by which its prompts were chosen.
-fn make_plan(config: &Config, basis: Basis<'_>) -> Result<(Plan, String)> {
-    let work = &config.work;
-    let asked = asked::choose(work, basis.tokenizer, basis.template)?;
-    let settings = Settings {
-        sampling: work.sampling,
-        prompt_mode: work.prompt_mode,
-        stream: work.stream,
-        concurrency: config.run.concurrency,
-        warmup: config.run.warmup,
-    };
-    Ok((plan::plan(&asked.workload.prompts, settings), asked.style()))
-}
-
-async fn one(
-    config: &Config,
-    ready: Ready<'_>,
-    mut plan: Plan,
-    style: &str,
-    basis: Basis<'_>,
-    clock: Clock,
-    stop: &Stop,
-) -> Result<Measured> {
-    let wall = Wall::now();
-    let runner = Runner {
-        aside: Arc::clone(&ready.aside),
-        seats: ready.seats.clone(),
-        clock,
-        limits: Limits {
-            first_token: config.run.first_token_timeout,
-            between_tokens: config.run.token_timeout,
-        },
-        stop: stop.clone(),
-        first_id: wall.first_id(),
-        ramp: config.run.ramp,
-        warn: advise,
-    };
-    let of_arm = || ready.name();
-    let mut parting = None;
-    tokio::select! {
-        prepared = prepare(&runner, &mut plan, ready.arm.entry.name, basis) => {
-            parting = prepared.with_context(of_arm)?;
-        }
-        () = stop.wished() => {}
-    }
-    if let Some(words) = &parting {
-        advise(&format!(
-            "{}: the server makes other tokens of a prompt: {words}",
-            of_arm()
-        ));
-    }
-    if stop.is_wished() {
-        bail!("{}: stopped by the user before its first request", of_arm());
-    }
-    let folder = format!("{}-{}", wall.stamp(), ready.arm.entry.name);
-    let folder = record::create_folder(&config.run.records, &folder)?;
-    let tokenizer = basis.tokenizer;
-    let mut header = header(
-        config,
-        ready.arm,
-        &ready.info,
-        tokenizer,
-        &plan,
-        style,
-        wall.utc(),
-    );
-    header.chat_template = basis.template.map(|template| template.origin().to_owned());
-    header.prompt_parting = parting;
-    basis.known.enter(&mut header);
-    runner.run(&plan, &header, &folder).await?;
-    let mut run = record::load(&folder)?;
-    run.recount = recount(&run, tokenizer);
-    record::save_recount(&folder, &run.recount)?;
-    Ok(Measured { folder, run })
-}
-
-/// Everything that comes before the clock. Gives the place where the server's
-/// tokens of a rendered prompt leave the plan's.
-async fn prepare(
-    runner: &Runner,
-    plan: &mut Plan,
-    name: &str,
-    basis: Basis<'_>,
-) -> Result<Option<String>> {
-    let _busy = Show::busy(&format!("{name}: counting prompts, warming up"));
-    runner.ask_prompt_tokens(plan).await?;
-    let parting = match basis.template {
-        Some(_) => chat::parting(runner.aside.as_ref(), plan, basis.tokenizer).await,
+    let (plan, style) = scene.plan()?;
+    let design = match &config.experiment {
+        Some(experiment) => Some(Design::of(experiment, scene, &plan)?),
         None => None,
     };
-    runner.warm_up(plan).await?;
-    Ok(parting)
+    // Up to here Ctrl-C simply ends the process: there is nothing to be kept.
+    scene.stop.listen();
+    let mut prepared = Vec::new();
+    for (place, arm) in (0..).zip(&ready) {
+        let mut arm = scene.prepare(arm, plan.clone(), &style).await?;
+        if let Some(design) = &design {
+            design.enter(&mut arm.header, place);
+        }
+        prepared.push(arm);
+    }
+    match design {
+        Some(design) => design.play(scene, prepared).await,
+        None => alone(scene, prepared).await,
+    }
+}
+
+/// Runs of one arm each, without blocks.
+async fn alone(scene: &Scene<'_>, prepared: Vec<Prepared>) -> Result<Outcome> {
+    let mut measured = Vec::new();
+    for arm in prepared {
+        let folder = arm.folder(scene)?;
+        arm.runner.run(&arm.plan, &arm.header, &folder).await?;
+        measured.push(scene.finished(folder)?);
+    }
+    Ok(Outcome {
+        measured,
+        trouble: None,
+    })
+}
+
+impl Scene<'_> {
+    /// The plan, and the rule by which its prompts were chosen.
+    fn plan(&self) -> Result<(Plan, String)> {
+        let work = &self.config.work;
+        let asked = asked::choose(work, self.tokenizer, self.template)?;
+        let settings = Settings {
+            sampling: work.sampling,
+            prompt_mode: work.prompt_mode,
+            stream: work.stream,
+            concurrency: self.config.run.concurrency,
+            warmup: self.config.run.warmup,
+        };
+        Ok((plan::plan(&asked.workload.prompts, settings), asked.style()))
+    }
+
+    /// Everything of an arm that comes before the clock.
+    async fn prepare(&self, ready: &Ready<'_>, mut plan: Plan, style: &str) -> Result<Prepared> {
+        let run = &self.config.run;
+        let runner = Runner {
+            aside: Arc::clone(&ready.aside),
+            seats: ready.seats.clone(),
+            clock: self.clock,
+            limits: Limits {
+                first_token: run.first_token_timeout,
+                between_tokens: run.token_timeout,
+            },
+            stop: self.stop.clone(),
+            ids: self.ids.clone(),
+            ramp: run.ramp,
+            warn: advise,
+        };
+        let of_arm = || ready.name();
+        let mut parting = None;
+        tokio::select! {
+            warmed = self.warm_up(&runner, &mut plan, ready.arm.entry.name) => {
+                parting = warmed.with_context(of_arm)?;
+            }
+            () = self.stop.wished() => {}
+        }
+        if let Some(words) = &parting {
+            advise(&format!(
+                "{}: the server makes other tokens of a prompt: {words}",
+                of_arm()
+            ));
+        }
+        if self.stop.is_wished() {
+            bail!("{}: stopped by the user before its first request", of_arm());
+        }
+        let mut header = header(
+            self.config,
+            ready.arm,
+            &ready.info,
+            self.tokenizer,
+            &plan,
+            style,
+            self.wall.utc(),
+        );
+        header.chat_template = self.template.map(|template| template.origin().to_owned());
+        header.prompt_parting = parting;
+        self.known.enter(&mut header);
+        Ok(Prepared {
+            runner,
+            plan,
+            header,
+        })
+    }
+
+    /// Has prompts counted and warms up. Gives the place where the server's
+    /// tokens of a rendered prompt leave the plan's.
+    async fn warm_up(
+        &self,
+        runner: &Runner,
+        plan: &mut Plan,
+        name: &str,
+    ) -> Result<Option<String>> {
+        let _busy = Show::busy(&format!("{name}: counting prompts, warming up"));
+        runner.ask_prompt_tokens(plan).await?;
+        let parting = match self.template {
+            Some(_) => chat::parting(runner.aside.as_ref(), plan, self.tokenizer).await,
+            None => None,
+        };
+        runner.warm_up(plan).await?;
+        Ok(parting)
+    }
+
+    /// Reads a run back that has ended, and counts its answers' texts.
+    pub(super) fn finished(&self, folder: PathBuf) -> Result<Measured> {
+        let mut run = record::load(&folder)?;
+        run.recount = recount(&run, self.tokenizer);
+        record::save_recount(&folder, &run.recount)?;
+        Ok(Measured { folder, run })
+    }
 }
 
 /// Counts the answers' texts with the workload's tokenizer, on all cores. A text
 /// that it cannot read has no count, which the report will say.
-fn recount(run: &Run, tokenizer: &Tokenizer) -> Recount {
+pub(super) fn recount(run: &Run, tokenizer: &Tokenizer) -> Recount {
     let answers: Vec<&Record> = run
         .records
         .iter()
+        .chain(&run.lead_in)
         .filter(|record| record.is_ok() && run.header.answer == "text")
         .collect();
     let texts: Vec<&str> = answers
@@ -231,16 +281,22 @@ fn recount(run: &Run, tokenizer: &Tokenizer) -> Recount {
             .map(|text| tokenizer.count_answer(text).ok())
             .collect(),
     };
-    let answers = answers
+    let counted = answers
         .iter()
         .zip(counts.chunks_exact(2))
         .filter_map(|(record, counts)| match counts {
-            [Some(all), Some(first)] => Some((record.index, *all, *first)),
+            [Some(all), Some(first)] => Some((record.key(), *all, *first)),
             _ => None,
         });
-    Recount {
-        answers: answers.collect(),
+    let mut recount = Recount::default();
+    if run.header.experiment.is_some() {
+        recount.in_blocks = counted.collect();
+    } else {
+        recount.answers = counted
+            .map(|(key, all, first)| (key.index, all, first))
+            .collect();
     }
+    recount
 }
 
 /// Appends one row per run.

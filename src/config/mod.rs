@@ -3,6 +3,7 @@
 //! can be tried; nothing here opens a file or a connection.
 
 mod calibrate;
+mod experiment;
 mod sim;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use crate::cli::{CompareArgs, DemoArgs, ProfileArgs, RunArgs};
 use crate::workload::Rules;
 
 pub use calibrate::CalibrateConfig;
+pub use experiment::{ExperimentConfig, Format, Judgement, Pages, shared_host};
 pub use sim::SimConfig;
 pub use work::{Data, Source, Work, tokenizer_family};
 
@@ -48,6 +50,12 @@ pub struct Config {
     pub work: Work,
     /// How the run goes.
     pub run: RunConfig,
+    /// How the arms are compared; `None`: there is nothing to compare.
+    pub experiment: Option<ExperimentConfig>,
+    /// What is held to be a difference.
+    pub judgement: Judgement,
+    /// How results are shown.
+    pub pages: Pages,
     /// How embedded servers behave.
     pub sim: SimConfig,
 }
@@ -119,7 +127,10 @@ impl Config {
         Ok(Self {
             arms: vec![arm],
             work,
-            run: run(args.run, &csv)?,
+            run: run(args.run, &csv, 1)?,
+            experiment: None,
+            judgement: Judgement::default(),
+            pages: Pages::default(),
             sim: SimConfig::of(&args.sim)?,
         })
     }
@@ -146,10 +157,16 @@ impl Config {
             arms.len() >= 2,
             "compare needs two arms or more: give --backend at least twice, or use profile for one"
         );
+        let experiment = ExperimentConfig::of(&args.experiment)?;
+        // Arms that play at the same moment share the client's threads.
+        let at_once = if experiment.duet { arms.len() } else { 1 };
         Ok(Self {
             arms,
             work,
-            run: run(args.run, "./profile_compare.csv")?,
+            run: run(args.run, "./profile_compare.csv", at_once)?,
+            experiment: Some(experiment),
+            judgement: Judgement::of(args.judge)?,
+            pages: Pages::of(args.page),
             sim: SimConfig::of(&args.sim)?,
         })
     }
@@ -198,6 +215,9 @@ impl Config {
                 csv: args.csv,
                 records: args.records,
             },
+            experiment: Some(ExperimentConfig::of_blocks(args.blocks)?),
+            judgement: Judgement::default(),
+            pages: Pages::of(args.page),
             sim: SimConfig::of_demo(),
         })
     }
@@ -276,8 +296,10 @@ fn arm(
     })
 }
 
-fn run(args: RunArgs, default_csv: &str) -> Result<RunConfig> {
-    let client_threads = client_threads(args.client_threads, args.concurrency)?;
+/// `at_once`: arms that are under load at the same moment.
+fn run(args: RunArgs, default_csv: &str, at_once: usize) -> Result<RunConfig> {
+    let in_flight = u32::try_from(at_once).map(|arms| args.concurrency.saturating_mul(arms))?;
+    let client_threads = client_threads(args.client_threads, in_flight)?;
     ensure!(
         args.warmup <= MAX_WARMUP,
         "--warmup {}: at most {MAX_WARMUP} per slot",
@@ -296,9 +318,9 @@ fn run(args: RunArgs, default_csv: &str) -> Result<RunConfig> {
     })
 }
 
-fn client_threads(given: Option<u32>, concurrency: u32) -> Result<usize> {
+fn client_threads(given: Option<u32>, in_flight: u32) -> Result<usize> {
     let Some(threads) = given else {
-        return Ok(threads_for(concurrency));
+        return Ok(threads_for(in_flight));
     };
     ensure!(
         (1..=MAX_THREADS).contains(&threads),

@@ -26,8 +26,29 @@ pub struct Experiment {
     /// Half width of the interval that was asked for, as a share (0.02: 2 %).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<f64>,
+    /// Blocks in all that the pilot's spread asks for; absent without a
+    /// precision, and where the pilot did not come to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks_wanted: Option<u32>,
+    /// Time after which no block was begun, in seconds from the first block's
+    /// start; absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_time_s: Option<f64>,
+    /// Fewer blocks were played than wanted, as the time was up.
+    #[serde(default)]
+    pub out_of_time: bool,
     /// Largest difference that counts as none, as a share.
     pub margin: f64,
+    /// Metrics named as primary, as `--primary` takes them; none: the default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub primary: Vec<String>,
+    /// Conditions of `--fail-if`, as given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fail_if: Vec<String>,
+    /// Arms that answer from one host although they played at the same moment,
+    /// in words: they took from each other what they were measured by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_host: Option<String>,
 }
 
 /// One block of one arm. Times are on the run's clock.
@@ -41,14 +62,16 @@ pub struct Block {
     /// The lead-in's first request.
     pub start_ns: u64,
     /// From here on every slot was busy with the block: the first of its
-    /// requests was issued. What came before is lead-in and counts nowhere.
+    /// requests was issued (and, where slots start along a ramp, the last
+    /// lead-in, too). What came before is lead-in and counts nowhere.
     pub steady_from_ns: u64,
     /// Up to here every slot was busy: the first one found no further request.
     pub steady_to_ns: u64,
     /// The last answer's end.
     pub end_ns: u64,
-    /// Processor time of the client's threads from start to end; absent where
-    /// the system does not tell.
+    /// Processor time of the client's threads from start to end, for all arms
+    /// together where they played at the same moment; absent where the system
+    /// does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_cpu_ns: Option<u64>,
     /// The server's own counters over the block: value after minus value before.

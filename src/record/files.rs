@@ -95,14 +95,7 @@ impl Recorder {
     /// When a file cannot be written.
     pub fn create(folder: &Path, header: &RunHeader) -> Result<Self> {
         write_json(&folder.join(HEADER), header)?;
-        let path = folder.join(REQUESTS);
-        let file =
-            File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-        let (sender, receiver) = mpsc::channel();
-        let writer = std::thread::Builder::new()
-            .name("pb-recorder".to_owned())
-            .spawn(move || write_records(file, &path, &receiver))
-            .context("cannot start the thread that writes records")?;
+        let (sender, writer) = start_writer(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
             sender,
@@ -116,11 +109,16 @@ impl Recorder {
         self.sender.clone()
     }
 
-    /// Keeps a block that has ended, whole, at once.
+    /// Keeps a block that has ended, after its records: what is read back then
+    /// is whole. All doors have to be dropped by then.
     ///
     /// # Errors
-    /// When it cannot be written.
-    pub fn block(&self, block: &Block) -> Result<()> {
+    /// When a record or the block cannot be written.
+    pub fn block(&mut self, block: &Block) -> Result<()> {
+        let (sender, writer) = start_writer(&self.folder)?;
+        drop(std::mem::replace(&mut self.sender, sender));
+        let writer = std::mem::replace(&mut self.writer, writer);
+        written(writer, &self.folder)?;
         let path = self.folder.join(BLOCKS);
         let failed = || format!("cannot write {}", path.display());
         let mut line = serde_json::to_vec(block).with_context(failed)?;
@@ -130,6 +128,14 @@ impl Recorder {
             .with_context(failed)
     }
 
+    /// Writes the header again: what was settled while the run went.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn settle(&self, header: &RunHeader) -> Result<()> {
+        write_json(&self.folder.join(HEADER), header)
+    }
+
     /// Waits until all records are on disk, then writes the end. All doors
     /// have to be dropped by then.
     ///
@@ -137,14 +143,31 @@ impl Recorder {
     /// When a record or the end could not be written.
     pub fn finish(self, end: &RunEnd) -> Result<()> {
         drop(self.sender);
-        match self.writer.join() {
-            Ok(written) => written?,
-            Err(_) => bail!(
-                "the thread that writes records to {} panicked",
-                self.folder.display()
-            ),
-        }
+        written(self.writer, &self.folder)?;
         write_json(&self.folder.join(END), end)
+    }
+}
+
+/// A thread that appends records to those that are there.
+fn start_writer(folder: &Path) -> Result<(mpsc::Sender<Record>, JoinHandle<Result<()>>)> {
+    let path = folder.join(REQUESTS);
+    let file = File::options().create(true).append(true).open(&path);
+    let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+    let (sender, receiver) = mpsc::channel();
+    let writer = std::thread::Builder::new()
+        .name("pb-recorder".to_owned())
+        .spawn(move || write_records(file, &path, &receiver))
+        .context("cannot start the thread that writes records")?;
+    Ok((sender, writer))
+}
+
+fn written(writer: JoinHandle<Result<()>>, folder: &Path) -> Result<()> {
+    match writer.join() {
+        Ok(written) => written,
+        Err(_) => bail!(
+            "the thread that writes records to {} panicked",
+            folder.display()
+        ),
     }
 }
 

@@ -41,6 +41,7 @@ fn what_is_written_comes_back_in_the_order_of_the_plan() {
     };
     recorder.finish(&end).expect("written");
     let recount = Recount {
+        in_blocks: Vec::new(),
         answers: vec![(0, 2, 1)],
     };
     save_recount(&folder, &recount).expect("written");
@@ -56,7 +57,7 @@ fn what_is_written_comes_back_in_the_order_of_the_plan() {
 #[test]
 fn blocks_come_back_with_their_requests() {
     let parent = tempfile::tempdir().expect("temporary folder");
-    let recorder = Recorder::create(parent.path(), &header()).expect("writable");
+    let mut recorder = Recorder::create(parent.path(), &header()).expect("writable");
     for (block, index, lead_in) in [(1, 0, false), (1, 5, true), (0, 0, false), (0, 1, false)] {
         let record = Record {
             block,

@@ -244,15 +244,54 @@ impl Record {
     pub fn is_ok(&self) -> bool {
         self.outcome == "ok"
     }
+
+    /// What tells it from every other request of its run.
+    #[must_use]
+    pub fn key(&self) -> RequestKey {
+        RequestKey {
+            block: self.block,
+            lead_in: self.lead_in,
+            index: self.index,
+        }
+    }
+}
+
+/// What tells a request from every other one of its run. The index alone does
+/// not: lead-ins, and blocks beyond the workload's end, play jobs again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RequestKey {
+    /// [`Record::block`].
+    pub block: u32,
+    /// [`Record::lead_in`].
+    pub lead_in: bool,
+    /// [`Record::index`].
+    pub index: u32,
 }
 
 /// Tokens of the answers' texts, counted after the run with the tokenizer of
-/// the workload. By [`Record::index`]: tokens of the whole text, tokens of the
-/// first piece.
+/// the workload: tokens of the whole text, tokens of the first piece.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recount {
-    /// Index, tokens of the whole text, tokens of the first piece.
+    /// Index, tokens of the whole text, tokens of the first piece: in a run
+    /// without blocks.
     pub answers: Vec<(u32, u32, u32)>,
+    /// The same in an arm of a comparison.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub in_blocks: Vec<(RequestKey, u32, u32)>,
+}
+
+impl Recount {
+    /// All counts, each with its request.
+    pub fn counts(&self) -> impl Iterator<Item = (RequestKey, u32, u32)> + '_ {
+        let by_itself = self.answers.iter().map(|&(index, whole, first)| {
+            let key = RequestKey {
+                index,
+                ..RequestKey::default()
+            };
+            (key, whole, first)
+        });
+        by_itself.chain(self.in_blocks.iter().copied())
+    }
 }
 
 /// What is only known at the end of a run.
@@ -327,7 +366,12 @@ impl Run {
             lead_in: of(&self.lead_in),
             blocks: vec![block.clone()],
             recount: Recount {
-                answers: self.recount.answers.clone(),
+                answers: Vec::new(),
+                in_blocks: self
+                    .recount
+                    .counts()
+                    .filter(|(key, ..)| key.block == number)
+                    .collect(),
             },
             end: Some(RunEnd {
                 interrupted: block.cut,

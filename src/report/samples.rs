@@ -193,7 +193,10 @@ fn sample(manner: &Manner) -> Run {
     Run {
         header,
         records,
-        recount: crate::record::Recount { answers },
+        recount: crate::record::Recount {
+            answers,
+            ..crate::record::Recount::default()
+        },
         end: Some(RunEnd {
             span_ns,
             client_cpu_ns: Some(span_ns / 10 * 4),

@@ -103,15 +103,29 @@ impl ThreadTimes {
         Self(times.collect())
     }
 
-    /// What the threads that are there now have had since `earlier`; `None`
-    /// where the system does not tell.
+    /// What the threads that are there now have had since `earlier`, each.
     #[must_use]
-    pub(super) fn since(&self, earlier: &Self) -> Option<Shares> {
+    pub(super) fn since(&self, earlier: &Self) -> Self {
         let spent = self.0.iter().map(|(id, now)| {
             let before = earlier.0.get(id).copied().unwrap_or_default();
-            now.since(before)
+            (*id, now.since(before))
         });
-        spent.fold(None, |shares: Option<Shares>, one| {
+        Self(spent.collect())
+    }
+
+    /// Adds what each thread had in another stretch.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (id, spent) in &other.0 {
+            let sum = self.0.entry(*id).or_default();
+            *sum = sum.and(*spent);
+        }
+    }
+
+    /// All of them together, and the busiest one; `None` where the system does
+    /// not tell.
+    #[must_use]
+    pub(super) fn shares(&self) -> Option<Shares> {
+        self.0.values().fold(None, |shares: Option<Shares>, &one| {
             let Some(shares) = shares else {
                 return Some(Shares {
                     all: one,
@@ -156,12 +170,23 @@ mod tests {
             all: spent(55, 91, 5),
             busiest: spent(10, 90, 2),
         };
-        assert_eq!(now.since(&before), Some(expected));
+        assert_eq!(now.since(&before).shares(), Some(expected));
+    }
+
+    #[test]
+    fn stretches_add_up_by_thread() {
+        // Another one is the busiest of each stretch than of both together.
+        let mut sum = times(&[(1, spent(50, 0, 1)), (2, spent(60, 0, 1))]);
+        sum.add(&times(&[(1, spent(40, 0, 2)), (2, spent(20, 5, 2))]));
+        sum.add(&times(&[(3, spent(80, 0, 1))]));
+        let shares = sum.shares().expect("threads");
+        assert_eq!(shares.busiest, spent(90, 0, 3));
+        assert_eq!(shares.all, spent(250, 5, 7));
     }
 
     #[test]
     fn no_threads_is_no_answer() {
-        assert_eq!(times(&[]).since(&times(&[])), None);
+        assert_eq!(times(&[]).since(&times(&[])).shares(), None);
     }
 
     #[test]

@@ -5,14 +5,19 @@
 mod cpu;
 mod crew;
 mod descriptors;
+mod experiment;
 mod flight;
 mod gate;
 mod host;
+mod ids;
+mod player;
 mod progress;
 mod runner;
 mod silence;
 mod slot;
+mod steady;
 mod stop;
+mod stretch;
 mod team;
 #[cfg(test)]
 mod tests;
@@ -21,7 +26,10 @@ mod watch;
 
 pub use crew::{Crew, Seat};
 pub use descriptors::make_room;
+pub use experiment::{End, Experiment, Pace};
 pub use host::host;
+pub use ids::Ids;
+pub use player::Player;
 pub use progress::{Progress, Show, Steps};
 pub use runner::Runner;
 pub use silence::Limits;

@@ -122,6 +122,11 @@ impl Show {
 }
 
 impl Show {
+    /// Says what is going on now.
+    pub(super) fn say(&self, what: &str) {
+        self.bar.set_message(what.to_owned());
+    }
+
     /// Shows that `what` is being done, for work whose length nobody knows, if
     /// standard error is a terminal.
     #[must_use]
@@ -208,7 +213,7 @@ fn style(progress: Progress) -> ProgressStyle {
     // The template is a constant with known keys; if it were wrong the plain
     // bar would do.
     ProgressStyle::with_template(
-        "{msg:<14} {bar:24} {pos}/{len}, {failed} failed, {rate} tokens/s, {eta} left",
+        "{msg:<14} {bar:20} {pos}/{len}, {failed} failed, {rate} tokens/s, {eta} left",
     )
     .unwrap_or_else(|_| ProgressStyle::default_bar())
     .with_key(

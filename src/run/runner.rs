@@ -1,7 +1,6 @@
 //! Runs a plan against one backend: asks the server what has to be known
 //! before, warms up, starts all slots at one moment, waits for the last.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, mpsc};
@@ -14,10 +13,12 @@ use futures_util::{StreamExt, stream};
 use super::cpu::{Shares, ThreadTimes};
 use super::silence::{Limits, Patrol, Post};
 use super::slot::Shared;
+use super::steady::Steady;
+use super::stretch::Lined;
 use super::team::{StartLine, slots_of};
 use super::watch::Watch;
-use super::{Progress, Seat, Show, Stop};
-use crate::plan::{Job, Plan};
+use super::{Ids, Progress, Seat, Show, Stop};
+use crate::plan::{Placed, Plan};
 use crate::record::{Record, Recorder, RunEnd, RunHeader};
 
 /// Requests at once when the server is asked to count prompts: quick on a
@@ -39,8 +40,8 @@ pub struct Runner {
     pub limits: Limits,
     /// The wish to stop.
     pub stop: Stop,
-    /// Ids of requests count up from here; see [`super::Wall::first_id`].
-    pub first_id: u64,
+    /// Where ids of requests come from.
+    pub ids: Ids,
     /// Over which a run's slots start, evenly; zero: all at once.
     pub ramp: Duration,
     /// Hears, at most once, that the client falls behind while a run goes.
@@ -90,7 +91,7 @@ impl Runner {
             return Ok(());
         }
         let (sender, records) = mpsc::channel();
-        let shared = self.shared(plan.warmup.clone(), plan.concurrency, self.first_id);
+        let shared = self.shared(Placed::all(&plan.warmup), plan.concurrency);
         let patrol = self.patrol(&shared);
         StartLine::of(&self.seats, &Arc::new(shared), &sender)
             .await
@@ -110,7 +111,7 @@ impl Runner {
 
     /// Opens what `slots` requests at once will use, on every thread its share,
     /// all threads at once.
-    async fn warm(&self, slots: u32) -> Result<(), Error> {
+    pub(super) async fn warm(&self, slots: u32) -> Result<(), Error> {
         let warmings = self.seats.iter().enumerate().map(|(place, seat)| {
             let backend = Arc::clone(&seat.backend);
             let share = slots_of(place, self.seats.len(), slots).count();
@@ -138,41 +139,34 @@ impl Runner {
     /// here: it is what the records say.
     pub async fn run(&self, plan: &Plan, header: &RunHeader, folder: &Path) -> Result<RunEnd> {
         let recorder = Recorder::create(folder, header)?;
-        let counters_before = self.counters().await;
-        let first_id = self.first_id + u64::try_from(plan.warmup.len()).unwrap_or_default();
-        let shared = self.shared(plan.jobs.clone(), plan.concurrency, first_id);
-        let shared = Arc::new(Shared {
+        let shared = self.shared(Placed::all(&plan.jobs), plan.concurrency);
+        let shared = Shared {
             ramp: self.ramp,
             ..shared
-        });
+        };
         let total = u64::try_from(plan.jobs.len()).unwrap_or_default();
-        let show = Show::start(&header.backend, total, &shared.progress);
-        // Again: a slot whose warm-up ended long before the last one's may have
-        // lost its connection to the server's idle limit. If it fails, the first
-        // requests will say so, and count.
-        let _ = self.warm(plan.concurrency).await;
-        let line = StartLine::of(&self.seats, &shared, &recorder.door()).await;
-        let cpu_before = ThreadTimes::now();
-        let watch = Watch::start(self.clock, &shared.progress, self.warn);
-        let patrol = self.patrol(&shared);
-        let start_ns = line.run(self.clock).await;
-        let span_ns = self.clock.now_ns() - start_ns;
-        let cpu = ThreadTimes::now().since(&cpu_before);
-        drop((watch, patrol, show));
-        let counters_after = self.counters().await;
+        let progress = shared.progress.clone();
+        let show = Show::start(&header.backend, total, &progress);
+        let lined = Lined::up(self, shared, recorder.door()).await;
+        let before = ThreadTimes::now();
+        let watch = Watch::start(self.clock, &progress, self.warn);
+        let mut gone = lined.go(self).await;
+        let threads = ThreadTimes::now().since(&before);
+        drop((watch, show));
         let end = RunEnd {
             interrupted: self.stop.is_wished(),
-            span_ns,
-            server_counters: difference(counters_before, counters_after),
-            ..Shares::end(cpu)
+            span_ns: gone.end_ns.saturating_sub(gone.start_ns),
+            server_counters: gone.server_counters(self).await,
+            ..Shares::end(threads.shares())
         };
+        drop(gone);
         recorder.finish(&end)?;
         Ok(end)
     }
 
     /// The server's counters, if it hands them out soon. Nobody who wants to
     /// stop waits for them.
-    async fn counters(&self) -> Option<ServerCounters> {
+    pub(super) async fn counters(&self) -> Option<ServerCounters> {
         if self.stop.is_wished() {
             return None;
         }
@@ -183,7 +177,7 @@ impl Runner {
             .ok()?
     }
 
-    fn patrol(&self, shared: &Shared) -> Patrol {
+    pub(super) fn patrol(&self, shared: &Shared) -> Patrol {
         Patrol::start(
             self.clock,
             self.limits,
@@ -192,40 +186,24 @@ impl Runner {
         )
     }
 
-    fn shared(&self, jobs: Vec<Job>, concurrency: u32, first_id: u64) -> Shared {
+    /// What the slots of a run, or of a block, share: one slot per request in
+    /// flight, no more than there are requests.
+    pub(super) fn shared(&self, jobs: Vec<Placed>, concurrency: u32) -> Shared {
         let slots = u32::try_from(jobs.len())
             .unwrap_or(u32::MAX)
             .min(concurrency);
         Shared {
+            first_id: self.ids.take(jobs.len()),
             jobs,
+            block: 0,
             slots,
             next: AtomicUsize::new(usize::try_from(slots).unwrap_or(usize::MAX)),
             ramp: Duration::ZERO,
-            first_id,
             clock: self.clock,
             posts: (0..slots).map(|_| Post::default()).collect(),
             stop: self.stop.clone(),
             progress: Progress::default(),
+            steady: Steady::default(),
         }
     }
-}
-
-/// What the server counted meanwhile.
-fn difference(
-    before: Option<ServerCounters>,
-    after: Option<ServerCounters>,
-) -> BTreeMap<String, f64> {
-    let (Some(before), Some(after)) = (before, after) else {
-        return BTreeMap::new();
-    };
-    let before = before.values;
-    after
-        .values
-        .into_iter()
-        .map(|(name, value)| {
-            let earlier = before.get(&name).copied().unwrap_or_default();
-            (name, value - earlier)
-        })
-        .filter(|(_, value)| *value != 0.0)
-        .collect()
 }

@@ -5,23 +5,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use backends::{Backend, Clock, Ending, Error, Finish, Hop, HopTimes, Request, Sink, Trace};
+use backends::{
+    Backend, Clock, Ending, Error, ErrorKind, Finish, Hop, HopTimes, Request, Sink, Trace,
+};
 
 use tokio::sync::mpsc;
 
 use super::flight::Flight;
 use super::gate::{Gate, once_begun, until};
 use super::silence::Post;
+use super::steady::Steady;
 use super::{Progress, Stop};
-use crate::plan::Job;
+use crate::plan::Placed;
 use crate::record::{HopRecord, Mark, Record};
 
 /// How long before its turn in a ramp a slot looks after its request again.
 const AFRESH_NS: u64 = 20_000_000;
 
-/// What all slots of a run share.
+/// What all slots of a run, or of one block, share.
 pub(super) struct Shared {
-    pub(super) jobs: Vec<Job>,
+    pub(super) jobs: Vec<Placed>,
+    /// Number of the block; 0 in a run without.
+    pub(super) block: u32,
     /// Slots over all threads; the first jobs are theirs.
     pub(super) slots: u32,
     /// The job after those that have been taken.
@@ -34,6 +39,7 @@ pub(super) struct Shared {
     pub(super) posts: Arc<[Post]>,
     pub(super) stop: Stop,
     pub(super) progress: Progress,
+    pub(super) steady: Steady,
 }
 
 /// A slot: its number over all threads, and the client it sends with.
@@ -109,14 +115,7 @@ pub(super) async fn work(
         free_ns = shared.clock.now_ns();
         let trace = sink.into_trace();
         let record = shared.record(number, &request, scheduled_ns, trace, outcome);
-        // Where nobody has counted yet, pieces stand for tokens: this is for the
-        // progress line only.
-        let pieces = u32::try_from(record.marks.len()).unwrap_or(u32::MAX);
-        let tokens = u64::from(record.completion_tokens.unwrap_or(pieces));
-        let slip_ns = record.issued_ns.saturating_sub(scheduled_ns);
-        let took_ns = record.end_ns.saturating_sub(record.issued_ns);
-        shared.progress.went_out(slip_ns, took_ns);
-        shared.progress.finished(record.is_ok(), tokens);
+        shared.note(&record);
         if records.send(record).is_err() {
             // The disk is full or gone: the recorder says so at the end, and
             // sending more requests would measure for nobody.
@@ -126,6 +125,7 @@ pub(super) async fn work(
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
         next = shared.load(&slot, number).await;
     }
+    shared.steady.idle(free_ns);
 }
 
 impl Shared {
@@ -139,7 +139,7 @@ impl Shared {
 
     /// Makes the request of a job ready to go out; `None`: there is no such job.
     async fn load(&self, slot: &Slot, number: usize) -> Option<Loaded> {
-        let mut request = self.jobs.get(number)?.request.clone();
+        let mut request = self.jobs.get(number)?.job.request.clone();
         request.slot = slot.number;
         request.id = self.first_id + u64::try_from(number).unwrap_or_default();
         let message = slot.backend.prepare(&mut request).await;
@@ -150,6 +150,25 @@ impl Shared {
         })
     }
 
+    /// Tells those who watch the run of a request that is over.
+    fn note(&self, record: &Record) {
+        // Where nobody has counted yet, pieces stand for tokens: this is for the
+        // progress line only.
+        let pieces = u32::try_from(record.marks.len()).unwrap_or(u32::MAX);
+        let tokens = u64::from(record.completion_tokens.unwrap_or(pieces));
+        self.progress.finished(record.is_ok(), tokens);
+        if record.lead_in {
+            // Its burst is in no figure, so its slip is none, either.
+            self.steady.led_in(record.issued_ns);
+            return;
+        }
+        let through = record.outcome != ErrorKind::Cancelled.name();
+        self.steady.own(record.issued_ns, through);
+        let slip_ns = record.issued_ns.saturating_sub(record.scheduled_ns);
+        let took_ns = record.end_ns.saturating_sub(record.issued_ns);
+        self.progress.went_out(slip_ns, took_ns);
+    }
+
     fn record(
         &self,
         number: usize,
@@ -158,24 +177,25 @@ impl Shared {
         trace: Trace,
         outcome: Result<Finish, Error>,
     ) -> Record {
-        let job = self.jobs.get(number);
-        let prompt_tokens = job.map_or(0, |job| job.prompt_tokens);
-        record(number, prompt_tokens, request, scheduled_ns, trace, outcome)
+        let placed = self.jobs.get(number);
+        Record {
+            index: placed.map_or(u32::MAX, |placed| placed.index),
+            block: self.block,
+            lead_in: placed.is_some_and(|placed| placed.lead_in),
+            prompt_tokens: placed.map_or(0, |placed| placed.job.prompt_tokens),
+            ..record(request, scheduled_ns, trace, outcome)
+        }
     }
 }
 
 fn record(
-    number: usize,
-    prompt_tokens: u32,
     request: &Request,
     scheduled_ns: u64,
     trace: Trace,
     outcome: Result<Finish, Error>,
 ) -> Record {
     let mut record = Record {
-        index: u32::try_from(number).unwrap_or(u32::MAX),
         slot: request.slot,
-        prompt_tokens,
         requested_tokens: request.output_tokens,
         scheduled_ns,
         issued_ns: trace.issued_ns,

@@ -10,7 +10,7 @@ use backends::{
     ServerCounters, ServerInfo, Sink, TokenSource,
 };
 
-use super::{Crew, Limits, Runner, Seat, Stop};
+use super::{Crew, Ids, Limits, Runner, Seat, Stop};
 use crate::plan::{Job, Plan};
 use crate::record::{self, Record, RunHeader};
 
@@ -128,7 +128,7 @@ fn runner(puppet: &Arc<Puppet>) -> Runner {
             between_tokens: Duration::from_millis(40),
         },
         stop: Stop::default(),
-        first_id: 1,
+        ids: Ids::from(1),
         ramp: Duration::ZERO,
         warn: |_| {},
     }

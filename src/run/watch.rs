@@ -60,7 +60,7 @@ async fn fallen_behind(clock: Clock, progress: &Progress) -> String {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let (now, now_ns) = (ThreadTimes::now(), clock.now_ns());
-        let shares = now.since(&before);
+        let shares = now.since(&before).shares();
         let busy = shares.and_then(|shares| busy(shares, now_ns.saturating_sub(before_ns)));
         (before, before_ns) = (now, now_ns);
         busy_looks = if busy.is_some() { busy_looks + 1 } else { 0 };

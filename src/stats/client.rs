@@ -1,7 +1,7 @@
 //! What the measuring side itself did: how much was in flight, and what it
 //! cost the client's processor.
 
-use crate::record::{Record, RunEnd};
+use crate::record::{Record, Run, RunEnd};
 
 /// The client's own share in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -21,7 +21,14 @@ pub struct Client {
     pub wait_per_turn_ns: Option<f64>,
 }
 
-pub(super) fn client(records: &[Record], end: Option<&RunEnd>) -> Client {
+/// The client's part in `run`. Where it has blocks, requests that lead in are in
+/// flight like any other.
+pub(super) fn client(run: &Run) -> Client {
+    let all: Vec<&Record> = run.records.iter().chain(&run.lead_in).collect();
+    client_of(&all, run.end.as_ref())
+}
+
+fn client_of(records: &[&Record], end: Option<&RunEnd>) -> Client {
     let percent = |cpu_ns: Option<u64>| {
         let end = end.filter(|end| end.span_ns > 0)?;
         Some(cpu_ns? as f64 / end.span_ns as f64 * 100.0)
@@ -45,7 +52,7 @@ pub(super) fn client(records: &[Record], end: Option<&RunEnd>) -> Client {
 /// Largest number of overlapping intervals from issue to end. One that ends
 /// the nanosecond in which another begins does not overlap it: its slot was
 /// free.
-fn in_flight_peak(records: &[Record]) -> u64 {
+fn in_flight_peak(records: &[&Record]) -> u64 {
     let mut starts: Vec<u64> = records.iter().map(|record| record.issued_ns).collect();
     let mut ends: Vec<u64> = records
         .iter()
@@ -65,7 +72,7 @@ fn in_flight_peak(records: &[Record]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{client, in_flight_peak};
+    use super::{client_of, in_flight_peak};
     use crate::record::{Record, RunEnd};
 
     fn records(intervals: &[(u64, u64)]) -> Vec<Record> {
@@ -87,20 +94,20 @@ mod tests {
             busiest_thread_cpu_ns: Some(200),
             ..RunEnd::default()
         };
-        let older = client(&[], Some(&end));
+        let older = client_of(&[], Some(&end));
         assert_eq!(older.busiest_thread_percent, Some(20.0));
         assert_eq!(older.busiest_thread_wait_percent, None);
         assert_eq!(older.wait_per_turn_ns, None);
         end.client_wait_ns = Some(800);
         end.busiest_thread_wait_ns = Some(700);
         end.client_turns = Some(4);
-        let found = client(&[], Some(&end));
+        let found = client_of(&[], Some(&end));
         assert_eq!(found.cpu_percent, Some(30.0));
         assert_eq!(found.busiest_thread_percent, Some(90.0));
         assert_eq!(found.busiest_thread_wait_percent, Some(70.0));
         assert_eq!(found.wait_per_turn_ns, Some(200.0));
         end.client_turns = Some(0);
-        assert_eq!(client(&[], Some(&end)).wait_per_turn_ns, None);
+        assert_eq!(client_of(&[], Some(&end)).wait_per_turn_ns, None);
     }
 
     #[test]
@@ -118,7 +125,7 @@ mod tests {
         ];
         for (intervals, expected) in table {
             assert_eq!(
-                in_flight_peak(&records(intervals)),
+                in_flight_peak(&records(intervals).iter().collect::<Vec<_>>()),
                 *expected,
                 "{intervals:?}"
             );

@@ -58,7 +58,9 @@ pub struct Compared {
     /// Other divided by first: the geometric mean over the pairs, and its
     /// interval. `None`: fewer than two pairs have it.
     pub ratio: Option<Ratio>,
-    /// The ratio of each block, in their order; `None` where a side lacks it.
+    /// The ratio of each block, in their order; `None` where a side lacks it. Of
+    /// runs made apart: of the blocks that both have by number, and none where
+    /// the ratio rests on requests.
     pub blocks: Vec<Option<f64>>,
     /// What follows.
     pub finding: Finding,

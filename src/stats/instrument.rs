@@ -2,11 +2,13 @@
 //! the figures. Its own delays (slip), its busiest thread, and its floor against
 //! what is claimed. Every objection carries its numbers and a cure.
 
+use super::comparison::{Comparison, Finding};
 use super::interval::Interval;
 use super::metric::Metric;
+use super::paired::{Options, compare_blocks};
 use super::reason::{Reason, reason};
 use super::summary::Summary;
-use super::together::Arm;
+use super::together::{Arm, one_experiment};
 use super::words::grouped_decimal;
 use crate::record::ClientFloor;
 
@@ -143,6 +145,9 @@ pub(super) fn floors(arms: &[Arm<'_>], names: &[String]) -> Vec<Reason> {
         (Metric::E2eMean, "end-to-end latency"),
     ];
     let mut found = Vec::new();
+    // What blocks show, their intervals say; else the page's ratios do.
+    let by_blocks = one_experiment(arms) && arms.iter().any(|arm| floor(arm).is_some());
+    let shown = by_blocks.then(|| compare_blocks(arms, &Options::of(first.run)));
     for (place, other) in (1..).zip(others) {
         let known = [(0, first), (place, other)];
         let larger = known
@@ -153,7 +158,12 @@ pub(super) fn floors(arms: &[Arm<'_>], names: &[String]) -> Vec<Reason> {
             continue;
         };
         for (metric, words) in metrics {
-            let Some(claimed_ns) = claimed(metric, first.summary, other.summary) else {
+            let claimed_ns = match &shown {
+                Some(shown) => apart(metric, first.summary, other.summary)
+                    .filter(|_| is_shown(shown, place, metric)),
+                None => claimed(metric, first.summary, other.summary),
+            };
+            let Some(claimed_ns) = claimed_ns else {
                 continue;
             };
             if floor_ns > claimed_ns * MOST_FLOOR_SHARE {
@@ -184,9 +194,20 @@ pub(super) fn floors(arms: &[Arm<'_>], names: &[String]) -> Vec<Reason> {
 
 /// The difference of two means that a page claims, without its sign.
 fn claimed(metric: Metric, one: &Summary, other: &Summary) -> Option<f64> {
-    let (one, other) = (metric.of(one)?, metric.of(other)?);
-    let difference = (one - other).abs();
-    (difference > one.min(other) * CLAIMED_SHARE).then_some(difference)
+    let difference = apart(metric, one, other)?;
+    let less = metric.of(one)?.min(metric.of(other)?);
+    (difference > less * CLAIMED_SHARE).then_some(difference)
+}
+
+/// Blocks show that the arms differ.
+fn is_shown(comparison: &Comparison, other: usize, metric: Metric) -> bool {
+    let of = comparison.compared(other, metric);
+    of.is_some_and(|of| matches!(of.finding, Finding::First | Finding::Other))
+}
+
+/// The difference of two figures without its sign.
+fn apart(metric: Metric, one: &Summary, other: &Summary) -> Option<f64> {
+    Some((metric.of(one)? - metric.of(other)?).abs())
 }
 
 /// How much longer the client takes for a token of `other` than for one of

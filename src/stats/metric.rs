@@ -37,7 +37,84 @@ pub enum Metric {
     E2eP99,
 }
 
+/// What a comparison looks at: the contract's metrics, in the order of a page.
+pub const COMPARED: [Metric; 8] = [
+    Metric::OutputTokensPerS,
+    Metric::RequestsPerS,
+    Metric::FtlMean,
+    Metric::FtlP99,
+    Metric::TpotMean,
+    Metric::ItlMean,
+    Metric::ItlP99,
+    Metric::E2eMean,
+];
+
+/// Names by which a user asks for a metric, the first for each is its own.
+const NAMES: [(&str, Metric); 18] = [
+    ("throughput", Metric::OutputTokensPerS),
+    ("total_throughput", Metric::TotalTokensPerS),
+    ("rps", Metric::RequestsPerS),
+    ("ttft", Metric::FtlMean),
+    ("ttft_p50", Metric::FtlP50),
+    ("ttft_p99", Metric::FtlP99),
+    ("first_event", Metric::FirstEventMean),
+    ("tpot", Metric::TpotMean),
+    ("tpot_p99", Metric::TpotP99),
+    ("itl", Metric::ItlMean),
+    ("itl_p99", Metric::ItlP99),
+    ("e2e", Metric::E2eMean),
+    ("e2e_p50", Metric::E2eP50),
+    ("e2e_p99", Metric::E2eP99),
+    // As the records and the tables of a page say it.
+    ("ftl", Metric::FtlMean),
+    ("ftl_p50", Metric::FtlP50),
+    ("ftl_p99", Metric::FtlP99),
+    ("output_tokens_per_s", Metric::OutputTokensPerS),
+];
+
 impl Metric {
+    /// The metric that is called so, as in `--fail-if`; case does not matter.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        let mut names = NAMES.iter();
+        let found = names.find(|(known, _)| known.eq_ignore_ascii_case(name.trim()))?;
+        Some(found.1)
+    }
+
+    /// Its name, as [`Metric::of_name`] takes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        let mut names = NAMES.iter();
+        let found = names.find(|(_, metric)| *metric == self);
+        found.map_or("", |(name, _)| *name)
+    }
+
+    /// Every metric's own name, for errors and help.
+    #[must_use]
+    pub fn names() -> Vec<&'static str> {
+        let own = |(name, metric): &(&'static str, Self)| (metric.name() == *name).then_some(*name);
+        NAMES.iter().filter_map(own).collect()
+    }
+
+    /// More of it is better; of a latency less is.
+    #[must_use]
+    pub fn is_rate(self) -> bool {
+        matches!(
+            self,
+            Self::OutputTokensPerS | Self::TotalTokensPerS | Self::RequestsPerS
+        )
+    }
+
+    /// A 99th percentile: of a block of few requests it is little else than
+    /// their largest.
+    #[must_use]
+    pub fn is_p99(self) -> bool {
+        matches!(
+            self,
+            Self::FtlP99 | Self::TpotP99 | Self::ItlP99 | Self::E2eP99
+        )
+    }
+
     /// The figure of one run, in the unit that the variant names; absent where
     /// the run does not have it.
     #[must_use]
@@ -83,6 +160,18 @@ mod tests {
             requests_per_s,
             ..Summary::default()
         }
+    }
+
+    #[test]
+    fn names_lead_to_metrics_and_back() {
+        for name in Metric::names() {
+            let metric = Metric::of_name(name).expect("known");
+            assert_eq!(metric.name(), name);
+        }
+        assert_eq!(Metric::names().len(), 14);
+        assert_eq!(Metric::of_name(" TTFT_p99 "), Some(Metric::FtlP99));
+        assert_eq!(Metric::of_name("ftl"), Metric::of_name("ttft"));
+        assert_eq!(Metric::of_name("speed"), None);
     }
 
     #[test]

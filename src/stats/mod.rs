@@ -5,6 +5,7 @@
 
 mod client;
 mod comparison;
+mod condition;
 mod distribution;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -12,9 +13,12 @@ mod floor;
 mod instrument;
 mod interval;
 mod metric;
+mod paired;
 mod prompts;
 mod reason;
+mod sentence;
 mod start;
+mod steady;
 mod student;
 mod summary;
 #[cfg(test)]
@@ -35,16 +39,22 @@ pub use client::Client;
 pub use comparison::{
     ArmPair, Basis, Compared, Comparison, Estimate, Finding, Part, PartKind, Ratio, Time, Waterfall,
 };
+pub use condition::{Condition, Holds, Outcome, evaluate};
 pub use distribution::Distribution;
 pub use floor::{Circumstances, Noise, delay, difference, floor_for, noise, spread};
 pub use instrument::floor_difference;
 pub use interval::Interval;
-pub use metric::{Metric, ratio};
+pub use metric::{COMPARED, Metric, ratio};
+pub use paired::{
+    DEFAULT_MARGIN, Options, PILOT_BLOCKS, PairedBlocks, blocks_needed, compare_apart,
+    compare_blocks,
+};
 pub use reason::Reason;
+pub use sentence::{caveats, headline, noun, sentence};
 pub use start::Start;
 pub use student::quantile as student_quantile;
 pub use summary::{Counts, Latencies, Summary, summarize};
-pub use together::{Arm, judge_together, labels};
+pub use together::{Arm, judge_together, labels, one_experiment};
 pub use tokens::{Messages, ServerPrompts, TextCheck, TokenSource, Tokens};
 pub use verdict::{Verdict, arms_missing, judge};
 pub use way::{HopMean, Way};

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::client::{Client, client};
 use super::distribution::Distribution;
 use super::start::{Start, start};
+use super::steady;
 use super::tokens::{self, Counted, Messages, Recounts, Tokens};
 use super::way::{Way, way};
 use crate::record::{Record, Run};
@@ -57,13 +58,18 @@ pub struct Summary {
     /// What became of the planned requests.
     pub counts: Counts,
     /// From the first finished request's start to the last answer's end, in
-    /// nanoseconds, prefill included.
+    /// nanoseconds, prefill included. In a run of blocks: their steady windows
+    /// together, in which every slot was busy; blocks that were cut have none.
     pub elapsed_ns: Option<u64>,
-    /// Generated tokens per second of `elapsed_ns`.
+    /// Generated tokens per second of `elapsed_ns`. In a run of blocks: those
+    /// that arrived in the windows, of whatever answer.
     pub output_tokens_per_s: Option<f64>,
-    /// Prompt (as planned) and generated tokens per second.
+    /// Prompt (as planned) and generated tokens per second. In a run of blocks
+    /// the prompts are those whose first piece of an answer arrived in the
+    /// windows.
     pub total_tokens_per_s: Option<f64>,
-    /// Finished requests per second.
+    /// Finished requests per second. In a run of blocks: answers that ended in
+    /// the windows.
     pub requests_per_s: Option<f64>,
     /// Finished requests per minute.
     pub requests_per_min: Option<f64>,
@@ -93,32 +99,73 @@ pub fn summarize(run: &Run) -> Summary {
         .collect();
     let counts = counts(run);
     let tokens = tokens::tokens(&finished);
-    let elapsed_ns = elapsed_ns(&run.records, &finished);
-    let per_s = |amount: u64| {
-        let elapsed_ns = elapsed_ns.filter(|elapsed_ns| *elapsed_ns > 0)?;
-        Some(amount as f64 / (elapsed_ns as f64 / 1e9))
+    let rates = if run.blocks.is_empty() {
+        rates(run, &finished, &tokens)
+    } else {
+        steady_rates(run)
     };
-    let requests_per_s = per_s(counts.finished);
     let messages = if run.header.stream {
         tokens::messages(&finished)
     } else {
         Messages::default()
     };
     Summary {
+        elapsed_ns: rates.elapsed_ns,
+        output_tokens_per_s: rates.output_tokens_per_s,
+        total_tokens_per_s: rates.total_tokens_per_s,
+        requests_per_s: rates.requests_per_s,
+        requests_per_min: rates.requests_per_s.map(|rate| rate * 60.0),
+        latencies: latencies(&finished, run.header.stream),
+        messages,
+        way: way(finished.iter().map(|(record, _)| *record)),
+        // A block begins with a lead-in: nothing of it starts in a burst.
+        start: start(&run.records).filter(|_| run.blocks.is_empty()),
+        client: client(run),
+        counts,
+        tokens,
+    }
+}
+
+/// Figures per second.
+#[derive(Default)]
+struct Rates {
+    elapsed_ns: Option<u64>,
+    output_tokens_per_s: Option<f64>,
+    total_tokens_per_s: Option<f64>,
+    requests_per_s: Option<f64>,
+}
+
+/// Over the whole of a run that has no blocks.
+fn rates(run: &Run, finished: &[(&Record, Counted)], tokens: &Tokens) -> Rates {
+    let elapsed_ns = elapsed_ns(&run.records, finished);
+    let per_s = |amount: u64| {
+        let elapsed_ns = elapsed_ns.filter(|elapsed_ns| *elapsed_ns > 0)?;
+        Some(amount as f64 / (elapsed_ns as f64 / 1e9))
+    };
+    let requests = u64::try_from(finished.len()).ok();
+    Rates {
         elapsed_ns,
         output_tokens_per_s: tokens.generated.and_then(per_s),
         total_tokens_per_s: tokens
             .generated
             .and_then(|generated| per_s(generated + tokens.prompt)),
-        requests_per_s,
-        requests_per_min: requests_per_s.map(|rate| rate * 60.0),
-        latencies: latencies(&finished, run.header.stream),
-        messages,
-        way: way(finished.iter().map(|(record, _)| *record)),
-        start: start(&run.records),
-        client: client(&run.records, run.end.as_ref()),
-        counts,
-        tokens,
+        requests_per_s: requests.and_then(per_s),
+    }
+}
+
+/// Over the steady windows of a run's blocks.
+fn steady_rates(run: &Run) -> Rates {
+    let Some(steady) = steady::of_blocks(run) else {
+        return Rates::default();
+    };
+    let total = |output: f64| output + steady.prompt_tokens as f64;
+    Rates {
+        elapsed_ns: Some(steady.window_ns),
+        output_tokens_per_s: steady.output_tokens.and_then(|tokens| steady.per_s(tokens)),
+        total_tokens_per_s: steady
+            .output_tokens
+            .and_then(|tokens| steady.per_s(total(tokens))),
+        requests_per_s: steady.per_s(steady.requests as f64),
     }
 }
 

@@ -233,6 +233,7 @@ fn sources_are_named_and_the_worst_counts() {
     let mut run = run(vec![record(0, 0, 10, 10, 4), usage, text]);
     run.recount = Recount {
         answers: vec![(1, 3, 1), (2, 5, 1)],
+        ..Recount::default()
     };
     let tokens = summarize(&run).tokens;
     assert_eq!(tokens.source(), Some(TokenSource::Text));

@@ -1,7 +1,7 @@
 //! Whether runs may be set side by side: each by itself, and whether all of
 //! them did the same work.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::instrument;
 use super::reason::{Reason, above_one_percent, reason};
@@ -42,6 +42,15 @@ pub fn labels(arms: &[Arm<'_>]) -> Vec<String> {
         .collect()
 }
 
+/// Whether the runs are arms of one experiment, so that their blocks are pairs
+/// (for [`super::compare_blocks`]). Runs that are not were made apart.
+#[must_use]
+pub fn one_experiment(arms: &[Arm<'_>]) -> bool {
+    let id = |arm: &Arm<'_>| Some(arm.run.header.experiment.as_ref()?.id.clone());
+    let first = arms.first().and_then(id);
+    first.is_some() && arms.iter().all(|arm| id(arm) == first)
+}
+
 /// Judges every arm by itself and all of them together. One arm is judged as
 /// by [`judge`].
 #[must_use]
@@ -75,6 +84,7 @@ pub fn judge_together(arms: &[Arm<'_>]) -> Verdict {
             generated_tokens(arms, &names),
         ];
         reasons.extend(joint.into_iter().flatten());
+        reasons.extend(blocks_missing(arms, &names));
         reasons.extend(instrument::floors(arms, &names));
     }
     for (place, arm) in arms.iter().enumerate() {
@@ -87,6 +97,50 @@ pub fn judge_together(arms: &[Arm<'_>]) -> Verdict {
     // Stable: within a rule the joint objections come first, then the arms in order.
     reasons.sort_by_key(|reason| reason.rule);
     Verdict { reasons }
+}
+
+/// Rule 0: blocks of one comparison are played by every arm, or say nothing.
+fn blocks_missing(arms: &[Arm<'_>], names: &[String]) -> Option<Reason> {
+    let whole = |arm: &Arm<'_>| -> BTreeSet<u32> {
+        let blocks = arm.run.blocks.iter().filter(|block| !block.cut);
+        blocks.map(|block| block.number).collect()
+    };
+    let experiment = |arm: &Arm<'_>| arm.run.header.experiment.as_ref().map(|of| of.id.clone());
+    let first = experiment(arms.first()?)?;
+    if arms
+        .iter()
+        .any(|arm| experiment(arm).as_ref() != Some(&first))
+    {
+        return None;
+    }
+    let has: Vec<BTreeSet<u32>> = arms.iter().map(whole).collect();
+    let all: BTreeSet<u32> = has.iter().flatten().copied().collect();
+    let lacking: Vec<String> = has
+        .iter()
+        .zip(names)
+        .filter(|(has, _)| has.len() < all.len())
+        .map(|(has, name)| {
+            let missing: Vec<String> = all.difference(has).map(u32::to_string).collect();
+            format!("{name} lacks {}", missing.join(", "))
+        })
+        .collect();
+    (!lacking.is_empty()).then(|| {
+        let pairs = all
+            .iter()
+            .filter(|number| has.iter().all(|has| has.contains(number)))
+            .count();
+        reason(
+            0,
+            "blocks_missing",
+            format!(
+                "not every arm finished the same blocks (numbered from 0): {}; {pairs} of {} can be \
+                 compared",
+                lacking.join("; "),
+                all.len()
+            ),
+            "let the comparison run to its end, or plan fewer --blocks or a longer --max-time",
+        )
+    })
 }
 
 fn stream_words(stream: bool) -> &'static str {

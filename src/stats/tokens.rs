@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::distribution::Distribution;
-use crate::record::{Record, Run};
+use crate::record::{Record, RequestKey, Run};
 
 /// Where a count of generated tokens comes from, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,20 +143,19 @@ pub(super) struct Counted {
     one_each: Option<bool>,
 }
 
-/// The recounts by index.
-pub(super) type Recounts = HashMap<u32, (u32, u32)>;
+/// The recounts by request.
+pub(super) type Recounts = HashMap<RequestKey, (u32, u32)>;
 
 pub(super) fn recounts(run: &Run) -> Recounts {
     run.recount
-        .answers
-        .iter()
-        .map(|&(index, whole, first)| (index, (whole, first)))
+        .counts()
+        .map(|(key, whole, first)| (key, (whole, first)))
         .collect()
 }
 
 /// Counts one finished request.
 pub(super) fn count(record: &Record, recounts: &Recounts) -> Counted {
-    let recount = recounts.get(&record.index).copied();
+    let recount = recounts.get(&record.key()).copied();
     let text = recount.map(|(whole, _)| u64::from(whole));
     let generated = match record.completion_tokens {
         Some(tokens) => Some((u64::from(tokens), TokenSource::of_wire(record))),
@@ -285,5 +284,47 @@ pub(super) fn messages(finished: &[(&Record, Counted)]) -> Messages {
             .filter(|_| count > 0)
             .map(|tokens| tokens as f64 / count as f64),
         tokens: each.and_then(Distribution::of),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{count, recounts};
+    use crate::record::{Record, Recount, RequestKey, Run};
+
+    /// A job that is played in two blocks, and leads one of them in, has three
+    /// answers, and each its own count.
+    #[test]
+    fn an_index_that_comes_again_has_a_count_of_its_own() {
+        let key = |block, lead_in, index| RequestKey {
+            block,
+            lead_in,
+            index,
+        };
+        let places = [key(0, false, 7), key(1, true, 7), key(1, false, 7)];
+        let run = Run {
+            recount: Recount {
+                answers: vec![(3, 9, 1)],
+                in_blocks: (10..).zip(places).map(|(n, key)| (key, n, 1)).collect(),
+            },
+            ..Run::default()
+        };
+        let recounts = recounts(&run);
+        for (key, tokens) in places
+            .into_iter()
+            .chain([key(0, false, 3)])
+            .zip([10, 11, 12, 9])
+        {
+            let record = Record {
+                index: key.index,
+                block: key.block,
+                lead_in: key.lead_in,
+                ..Record::default()
+            };
+            let counted = count(&record, &recounts)
+                .generated
+                .map(|(tokens, _)| tokens);
+            assert_eq!(counted, Some(tokens), "{key:?}");
+        }
     }
 }

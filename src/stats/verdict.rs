@@ -2,6 +2,8 @@
 //! measured", as far as one run can know them; rule 0 is the run's own end.
 //! Every objection carries its numbers and a cure.
 
+use std::collections::BTreeMap;
+
 use super::instrument;
 use super::prompts::prompt_tokens;
 use super::reason::{Reason, above_one_percent, reason};
@@ -84,7 +86,7 @@ fn end(run: &Run, summary: &Summary) -> Option<Reason> {
             format!("the run died before its end: {done}"),
             "run it again; if it dies again, its last words on stderr say why",
         )),
-        Some(end) if end.interrupted => Some(reason(
+        Some(end) if end.interrupted || run.blocks.iter().any(|block| block.cut) => Some(reason(
             0,
             "interrupted",
             format!("the run was interrupted: {done}"),
@@ -236,21 +238,58 @@ fn failure_cure(kind: &str) -> &'static str {
     }
 }
 
-/// Rule 5: enough requests finished for the load to settle.
+/// Rule 5: enough requests finished for the load to settle, in every block if
+/// there are any.
 fn too_short(run: &Run, summary: &Summary) -> Option<Reason> {
     let needed = (u64::from(run.header.concurrency) * 2).max(1);
-    let finished = summary.counts.finished;
-    (finished < needed).then(|| Reason {
+    if run.blocks.is_empty() {
+        let finished = summary.counts.finished;
+        return (finished < needed).then(|| Reason {
+            cure: format!(
+                "ask for at least {} requests (--num-prompts), or lower --concurrency",
+                grouped(needed)
+            ),
+            ..reason(
+                5,
+                "too_short",
+                format!(
+                    "the run is too short: {} finished, fewer than 2 x concurrency = {}",
+                    counted(finished, "request", "requests"),
+                    grouped(needed)
+                ),
+                "",
+            )
+        });
+    }
+    let mut finished: BTreeMap<u32, u64> = BTreeMap::new();
+    // Rule 0 has spoken of those that were cut.
+    for block in run.blocks.iter().filter(|block| !block.cut) {
+        finished.insert(block.number, 0);
+    }
+    for record in run.records.iter().filter(|record| record.is_ok()) {
+        if let Some(sum) = finished.get_mut(&record.block) {
+            *sum += 1;
+        }
+    }
+    let short = finished.iter().filter(|(_, finished)| **finished < needed);
+    let (number, least) = short.clone().min_by_key(|(_, finished)| **finished)?;
+    Some(Reason {
         cure: format!(
-            "ask for at least {} requests (--num-prompts), or lower --concurrency",
+            "make blocks of at least {} requests: more of them (--num-prompts), fewer --blocks, or \
+             a lower --concurrency",
             grouped(needed)
         ),
         ..reason(
             5,
             "too_short",
             format!(
-                "the run is too short: {} finished, fewer than 2 x concurrency = {}",
-                counted(finished, "request", "requests"),
+                "{} of {} too short: in block {number} {} finished, fewer than 2 x concurrency = {}",
+                grouped(u64::try_from(short.count()).unwrap_or(u64::MAX)),
+                match finished.len() {
+                    1 => "1 block is".to_owned(),
+                    blocks => format!("{blocks} blocks are"),
+                },
+                counted(*least, "request", "requests"),
                 grouped(needed)
             ),
             "",

@@ -1,0 +1,306 @@
+//! A comparison's experiment: designed from the configuration, played block by
+//! block, as many as the wanted precision takes.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Error, Result, bail};
+
+use super::measure::{Outcome, Prepared, Scene, recount};
+use super::{advise, tell};
+use crate::config::{ExperimentConfig, Judgement, shared_host};
+use crate::plan::{Plan, REQUESTS_PER_SLOT, Schedule};
+use crate::record::{self, Run, RunHeader};
+use crate::run::{End, Experiment, Pace, Player};
+use crate::stats::{self, Condition, Metric, PairedBlocks};
+
+/// Largest difference that counts as none where nobody says.
+const MARGIN: f64 = stats::DEFAULT_MARGIN;
+
+/// Whether what is to decide exists, found out before anything is measured.
+///
+/// # Errors
+/// Names the metric that there is none of, and those that there are.
+pub(super) fn check(judgement: &Judgement) -> Result<()> {
+    primary(judgement)?;
+    for text in &judgement.fail_if {
+        Condition::parse(text)
+            .map_err(Error::msg)
+            .context("--fail-if")?;
+    }
+    Ok(())
+}
+
+/// The metrics that decide; none: the usual one.
+pub(super) fn primary(judgement: &Judgement) -> Result<Vec<Metric>> {
+    let metric = |name: &String| {
+        Metric::of_name(name).with_context(|| {
+            let known = Metric::names().join(", ");
+            format!("--primary {name}: there is no such metric; take one of {known}")
+        })
+    };
+    judgement.primary.iter().map(metric).collect()
+}
+
+/// What is to be played, by whom, and how it is written down.
+pub(super) struct Design<'a> {
+    config: &'a ExperimentConfig,
+    schedule: Schedule,
+    /// As all arms' headers have it, but for their places.
+    header: record::Experiment,
+    primary: Vec<Metric>,
+}
+
+impl<'a> Design<'a> {
+    /// Cuts the plan into blocks, and warns of what will not count.
+    ///
+    /// # Errors
+    /// When there are fewer prompts than blocks.
+    pub(super) fn of(config: &'a ExperimentConfig, scene: &Scene<'_>, plan: &Plan) -> Result<Self> {
+        let arms = u32::try_from(scene.config.arms.len())?;
+        let jobs = u32::try_from(plan.jobs.len())?;
+        let seed = scene.config.work.rules.seed;
+        let Some(schedule) = Schedule::new(jobs, config.blocks, arms, seed) else {
+            bail!(
+                "{jobs} prompts make no {} blocks; raise --num-prompts to {} or more, or lower \
+                 --blocks",
+                config.blocks,
+                config.blocks.saturating_mul(wanted_requests(plan))
+            );
+        };
+        warn_of_size(config, &schedule, plan);
+        let shared_host = match config.duet {
+            true => shared_host(&scene.config.arms),
+            false => None,
+        };
+        if let Some(words) = &shared_host {
+            advise(&format!(
+                "--duet: {words}: arms that play at the same moment take from each other what \
+                 they are measured by; leave --duet out unless each has hardware of its own"
+            ));
+        }
+        let judgement = &scene.config.judgement;
+        let primary = primary(judgement)?;
+        let id = format!("{}-{}", scene.wall.stamp(), std::process::id());
+        Ok(Self {
+            header: record::Experiment {
+                id,
+                arm: 0,
+                arms,
+                blocks: config.blocks,
+                block_requests: schedule.block_requests(),
+                duet: config.duet,
+                precision: config.precision,
+                margin: judgement.margin.unwrap_or(MARGIN),
+                max_time_s: config.max_time.map(|limit| limit.as_secs_f64()),
+                primary: primary
+                    .iter()
+                    .map(|metric| metric.name().to_owned())
+                    .collect(),
+                fail_if: judgement.fail_if.clone(),
+                shared_host,
+                ..record::Experiment::default()
+            },
+            config,
+            schedule,
+            primary: match primary.is_empty() {
+                true => vec![Metric::OutputTokensPerS],
+                false => primary,
+            },
+        })
+    }
+
+    /// Puts into the header of the arm at `place` what it is an arm of.
+    pub(super) fn enter(&self, header: &mut RunHeader, place: u32) {
+        header.num_prompts = self.schedule.block_requests() * self.config.blocks;
+        header.experiment = Some(record::Experiment {
+            arm: place,
+            ..self.header.clone()
+        });
+    }
+
+    /// Plays all blocks and reads back what came of them.
+    ///
+    /// # Errors
+    /// When no record can be written. Trouble after the first block is told
+    /// beside what was measured.
+    pub(super) async fn play(self, scene: &Scene<'_>, arms: Vec<Prepared>) -> Result<Outcome> {
+        let mut folders = Vec::new();
+        let mut players = Vec::new();
+        for arm in arms {
+            let folder = arm.folder(scene)?;
+            players.push(Player::begin(arm.runner, arm.plan, arm.header, &folder)?);
+            folders.push(folder);
+        }
+        let mut experiment = Experiment {
+            players,
+            schedule: self.schedule,
+            duet: self.config.duet,
+            max_time: self.config.max_time,
+            clock: scene.clock,
+            stop: scene.stop.clone(),
+            warn: advise,
+            pace: Pace::default(),
+        };
+        let mut wanted = None;
+        let played = self
+            .blocks(scene, &mut experiment, &folders, &mut wanted)
+            .await;
+        let blocks = experiment.pace.blocks();
+        let out_of_time = matches!(played, Ok(End::OutOfTime));
+        let finished = experiment.finish(|header| {
+            header.blocks_wanted = wanted;
+            header.out_of_time = out_of_time;
+        });
+        let trouble = played.err().or(finished.err());
+        match trouble {
+            Some(trouble) if blocks == 0 => Err(trouble),
+            trouble => outcome(scene, folders, trouble),
+        }
+    }
+
+    /// Plays the blocks, or the pilot and what it asks for.
+    async fn blocks(
+        &self,
+        scene: &Scene<'_>,
+        experiment: &mut Experiment,
+        folders: &[PathBuf],
+        wanted: &mut Option<u32>,
+    ) -> Result<End> {
+        let mut end = experiment.play(self.config.blocks).await?;
+        if let (End::Done, Some(precision)) = (end, self.config.precision) {
+            *wanted = self.blocks_wanted(scene, folders, precision)?;
+            let Some(blocks) = *wanted else {
+                advise(
+                    "--precision: the pilot's blocks lack a figure that decides, so nobody knows \
+                     how many more it takes; none are played",
+                );
+                return Ok(end);
+            };
+            self.tell_forecast(experiment, blocks, precision);
+            experiment.plans(blocks);
+            end = experiment.play(blocks).await?;
+        }
+        if end == End::OutOfTime {
+            tell(&format!(
+                "no time for another block within --max-time; {} were played\n",
+                experiment.pace.blocks()
+            ));
+        }
+        Ok(end)
+    }
+
+    /// Blocks in all that the pilot asks for (Stein's two stages).
+    fn blocks_wanted(
+        &self,
+        scene: &Scene<'_>,
+        folders: &[PathBuf],
+        precision: f64,
+    ) -> Result<Option<u32>> {
+        let read = |folder: &PathBuf| {
+            let mut run = record::load(folder)?;
+            run.recount = recount(&run, scene.tokenizer);
+            Ok(run)
+        };
+        let runs: Vec<Run> = folders.iter().map(read).collect::<Result<_>>()?;
+        let runs: Vec<&Run> = runs.iter().collect();
+        Ok(PairedBlocks::of(&runs).needed(&self.primary, precision))
+    }
+
+    fn tell_forecast(&self, experiment: &Experiment, blocks: u32, precision: f64) {
+        let pace = experiment.pace;
+        let more = blocks.saturating_sub(pace.blocks());
+        let names: Vec<&str> = self.primary.iter().map(|metric| metric.name()).collect();
+        let what = format!("{} to {}%", names.join(", "), shown(precision * 100.0));
+        if more == 0 {
+            tell(&format!(
+                "the pilot's {blocks} blocks are enough for {what}\n"
+            ));
+            return;
+        }
+        let minutes = pace.forecast(more).unwrap_or_default().as_secs_f64() / 60.0;
+        tell(&format!(
+            "after {} blocks: {blocks} in all for {what}; {more} more, about {minutes:.1} minutes\n",
+            pace.blocks()
+        ));
+        let fitting = experiment
+            .max_time
+            .and_then(|limit| pace.blocks_within(limit, experiment.clock.now_ns()));
+        if let Some(fitting) = fitting.filter(|fitting| *fitting < more) {
+            advise(&format!(
+                "--max-time has room for {fitting} of these {more} blocks; the interval will be \
+                 wider than asked for"
+            ));
+        }
+    }
+}
+
+/// A number without zeros that say nothing: `2`, `0.5`.
+fn shown(number: f64) -> String {
+    let long = format!("{number:.4}");
+    long.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Requests that a block is to have (rule 5).
+fn wanted_requests(plan: &Plan) -> u32 {
+    plan.concurrency.saturating_mul(REQUESTS_PER_SLOT)
+}
+
+fn warn_of_size(config: &ExperimentConfig, schedule: &Schedule, plan: &Plan) {
+    let (requests, wanted) = (schedule.block_requests(), wanted_requests(plan));
+    let left_over = plan.jobs.len() - usize::try_from(schedule.used_jobs()).unwrap_or(0);
+    if left_over > 0 {
+        tell(&format!(
+            "{} blocks of {requests} requests; {left_over} of {} prompts are left over and not \
+             asked\n",
+            config.blocks,
+            plan.jobs.len()
+        ));
+    }
+    if requests < wanted {
+        advise(&format!(
+            "a block has {requests} requests, fewer than {REQUESTS_PER_SLOT} for each of the {} in \
+             flight, and will not count (rule 5); raise --num-prompts to {} or more, or lower \
+             --concurrency or --blocks",
+            plan.concurrency,
+            config.blocks.saturating_mul(wanted)
+        ));
+    }
+}
+
+/// Reads the arms back, those too that were stopped early.
+fn outcome(scene: &Scene<'_>, folders: Vec<PathBuf>, trouble: Option<Error>) -> Result<Outcome> {
+    let measured = folders.into_iter().map(|folder| scene.finished(folder));
+    Ok(Outcome {
+        measured: measured.collect::<Result<_>>()?,
+        trouble,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check, shown};
+    use crate::config::Judgement;
+
+    #[test]
+    fn a_metric_that_there_is_not_is_found_out_early() {
+        let named = |name: &str| Judgement {
+            primary: vec![name.to_owned()],
+            ..Judgement::default()
+        };
+        for good in ["throughput", "ttft_p99", "RPS"] {
+            check(&named(good)).expect(good);
+        }
+        let error = format!("{:#}", check(&named("speed")).expect_err("unknown"));
+        assert!(
+            error.contains("speed") && error.contains("ttft_p99"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn percents_are_short() {
+        for (number, words) in [(2.0, "2"), (0.5, "0.5"), (12.25, "12.25"), (10.0, "10")] {
+            assert_eq!(shown(number), words);
+        }
+    }
+}
