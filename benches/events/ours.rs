@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use backends::{Backend, Clock, PromptMode, Request, Sampling, Target, find};
 use pairbench::plan::{Job, Plan};
 use pairbench::record::{self, RunHeader};
-use pairbench::run::{Crew, Limits, Runner, Stop, make_room};
+use pairbench::run::{Crew, Ids, Limits, Runner, Stop, make_room};
 
 use super::load::{Cost, Load, Meter, PROMPT_TOKENS};
 
@@ -74,7 +74,7 @@ fn measure(
         clock,
         limits: LIMITS,
         stop: Stop::default(),
-        first_id,
+        ids: Ids::from(first_id),
         ramp: load.ramp,
         // The figures themselves say it.
         warn: |_| (),

@@ -11,7 +11,7 @@ use crate::config::{ExperimentConfig, Judgement, shared_host};
 use crate::plan::{Plan, REQUESTS_PER_SLOT, Schedule};
 use crate::record::{self, Run, RunHeader};
 use crate::run::{End, Experiment, Pace, Player};
-use crate::stats::{self, Metric, PairedBlocks};
+use crate::stats::{self, Condition, Metric, PairedBlocks};
 
 /// Largest difference that counts as none where nobody says.
 const MARGIN: f64 = stats::DEFAULT_MARGIN;
@@ -21,11 +21,17 @@ const MARGIN: f64 = stats::DEFAULT_MARGIN;
 /// # Errors
 /// Names the metric that there is none of, and those that there are.
 pub(super) fn check(judgement: &Judgement) -> Result<()> {
-    primary(judgement).map(|_| ())
+    primary(judgement)?;
+    for text in &judgement.fail_if {
+        Condition::parse(text)
+            .map_err(Error::msg)
+            .context("--fail-if")?;
+    }
+    Ok(())
 }
 
 /// The metrics that decide; none: the usual one.
-fn primary(judgement: &Judgement) -> Result<Vec<Metric>> {
+pub(super) fn primary(judgement: &Judgement) -> Result<Vec<Metric>> {
     let metric = |name: &String| {
         Metric::of_name(name).with_context(|| {
             let known = Metric::names().join(", ");

@@ -11,6 +11,7 @@ mod experiment;
 mod floor;
 mod header;
 mod measure;
+mod pages;
 mod profile;
 mod report;
 mod serve;
@@ -62,7 +63,7 @@ pub fn execute(cli: Cli) -> Result<Exit> {
         Command::Demo(args) => compare::compare(&Config::of_demo(args)?),
         Command::Calibrate(args) => calibrate::calibrate(&CalibrateConfig::of(&args)?),
         Command::Serve(args) => serve::serve(&args),
-        Command::Report(args) => report::report(&args),
+        Command::Report(args) => report::report(args),
         Command::Dataset(args) => dataset::dataset(&args),
         Command::Yardstick(args) => yardstick::yardstick(args),
     }

@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 
-use super::compare::{Page, side_by_side};
-use super::{Exit, measure, show};
+use super::pages::{Page, side_by_side};
+use super::{Exit, experiment, measure, pages as shown, show};
 use crate::cli::ReportArgs;
+use crate::config::{Judgement, Pages};
 use crate::record::{self, Run};
 use crate::{report as pages, stats};
 
@@ -12,7 +13,10 @@ use crate::{report as pages, stats};
 ///
 /// # Errors
 /// When a folder is no run folder, or the rows cannot be written.
-pub(super) fn report(args: &ReportArgs) -> Result<Exit> {
+pub(super) fn report(args: ReportArgs) -> Result<Exit> {
+    let (judgement, asked) = (Judgement::of(args.judge)?, Pages::of(args.page));
+    experiment::check(&judgement)?;
+    shown::check(&asked)?;
     if let Some(csv) = &args.csv {
         pages::csv::check(csv)?;
     }
@@ -23,10 +27,13 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit> {
         .collect::<Result<_>>()?;
     let [run] = runs.as_slice() else {
         let page = Page {
+            judgement: &judgement,
+            pages: &asked,
+            objection: None,
+            footer: "",
             csv: args.csv.as_deref(),
-            ..Page::default()
         };
-        return side_by_side(&runs, page);
+        return side_by_side(&runs, &page);
     };
     let summary = stats::summarize(run);
     let verdict = stats::judge(run, &summary);

@@ -4,6 +4,7 @@
 
 mod asked;
 pub mod calibrate;
+mod chart;
 pub mod csv;
 pub mod dataset;
 mod findings;
@@ -16,6 +17,7 @@ mod profile;
 #[cfg(test)]
 mod samples;
 mod sentences;
+mod series;
 mod side_by_side;
 mod tables;
 pub mod text;
