@@ -59,12 +59,16 @@ pub fn sentence(comparison: &Comparison, pair: &ArmPair, metric: Metric) -> Stri
     let Some(ratio) = of.ratio else {
         return unknown(first, other, metric, of, &comparison.basis);
     };
+    let about = match comparison.basis {
+        Basis::Blocks { .. } => "",
+        Basis::Requests { .. } => "in these two runs, made apart, ",
+    };
     match of.finding {
         // The better arm is the sentence's subject.
-        Finding::Other => claim(metric, other, first, ratio),
-        Finding::First => claim(metric, first, other, inverse(ratio)),
+        Finding::Other => format!("{about}{}", claim(metric, other, first, ratio)),
+        Finding::First => format!("{about}{}", claim(metric, first, other, inverse(ratio))),
         Finding::Same => format!(
-            "no difference larger than {}: {}",
+            "{about}no difference larger than {}: {}",
             margin(comparison.margin),
             leaning(metric, first, other, ratio)
         ),

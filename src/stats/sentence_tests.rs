@@ -135,6 +135,10 @@ fn the_headline_takes_the_widest_gap() {
     assert!(headline(&three).starts_with("api_server generates 5.0 %"));
     three.basis = Basis::Requests { pairs: 40 };
     let words = headline(&three);
+    assert!(
+        words.starts_with("in these two runs, made apart, api_server generates"),
+        "{words}"
+    );
     assert!(words.contains("made apart (40 requests of both"), "{words}");
     three.pairs.clear();
     assert_eq!(headline(&three), "");
