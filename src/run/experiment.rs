@@ -124,11 +124,11 @@ impl Experiment {
     pub fn finish(self, settle: impl Fn(&mut crate::record::Experiment)) -> Result<()> {
         let stopped = self.stop.is_wished();
         let requests = self.schedule.block_requests();
-        let ends = self
-            .players
-            .into_iter()
-            .map(|player| player.finish(requests, stopped, &settle));
-        ends.fold(Ok(()), |all, one| all.and(one))
+        let mut all = Ok(());
+        for player in self.players {
+            all = all.and(player.finish(requests, stopped, &settle));
+        }
+        all
     }
 
     /// Says that there will be so many blocks.
