@@ -2,6 +2,8 @@
 //! found and computes nothing of its own. Knows no backend, no flag and no
 //! clock; the only file it touches is the CSV that it is told to append to.
 
+#[cfg(test)]
+mod agreement_tests;
 mod asked;
 pub mod calibrate;
 mod chart;
@@ -13,6 +15,8 @@ mod histogram;
 pub mod html;
 pub mod json;
 pub mod markdown;
+#[cfg(test)]
+mod page_tests;
 mod profile;
 #[cfg(test)]
 mod samples;

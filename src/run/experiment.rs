@@ -126,8 +126,7 @@ impl Experiment {
         let requests = self.schedule.block_requests();
         let mut all = Ok(());
         for player in self.players {
-            let one = player.finish(requests, stopped, &settle);
-            all = all.and(one);
+            all = all.and(player.finish(requests, stopped, &settle));
         }
         all
     }

@@ -4,7 +4,7 @@ use super::frame::{BOTTOM, Frame, LEFT, RIGHT, TOP};
 use super::scale::Scale;
 use super::{Drawing, look, marker};
 use crate::report::format::{ABSENT, number};
-use crate::report::sentences::{change, metric_name};
+use crate::report::sentences::{change, metric_name, share};
 use crate::report::tables::Sheet;
 use crate::stats::Compared;
 
@@ -70,7 +70,7 @@ pub(in super::super) fn draw(
         note: format!(
             "band: 95 % interval of all blocks together; dashed: the margin of {} % within which a \
              difference counts as none",
-            margin * 100.0
+            share(margin)
         ),
         svg: frame.finish(),
         legend: Vec::new(),

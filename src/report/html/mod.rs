@@ -80,7 +80,7 @@ fn comparison(page: &mut Page, findings: &Findings<'_>) {
         return;
     };
     page.section("How large the difference is, and how sure that is");
-    page.notes(&compared::notes(comparison));
+    page.notes(&compared::notes(comparison, findings.arms));
     for table in compared::tables(comparison) {
         page.raw(&format!("<h3>{}</h3>", escape(&table.title)));
         page.sheet(&table.sheet);
