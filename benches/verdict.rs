@@ -63,7 +63,7 @@ fn main() -> Result<()> {
         println!(
             "{truth:>5.2}  {:>4}  {covered:>7} ({fewest} to {most})  {decided:>29}  {:>4}  {:>4}  {:>6.1}  {:>6.1}",
             said.len(),
-            found("same"),
+            found("same_within_margin"),
             found("undecided"),
             mean(|one| one.blocks as f64),
             mean(|one| one.span_s)

@@ -155,7 +155,8 @@ pub struct Part {
 /// What a difference may come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PartKind {
-    /// The client's own delay, by a calibration.
+    /// The client's own delay: what it measured of itself, and its floor by a
+    /// calibration.
     ClientFloor,
     /// Connections opened for the request.
     Connect,
@@ -164,6 +165,8 @@ pub enum PartKind {
     /// The server's front end and the protocol: what is neither engine nor a
     /// call of its own.
     FrontEnd,
+    /// Front end, protocol and engine, where nothing tells them apart.
+    FrontEndAndEngine,
     /// The engine.
     Engine,
     /// Postprocessing calls.

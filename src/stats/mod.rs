@@ -32,6 +32,7 @@ mod tokens;
 mod verdict;
 #[cfg(test)]
 mod verdict_tests;
+mod waterfall;
 mod way;
 pub(crate) mod words;
 
@@ -54,7 +55,8 @@ pub use sentence::{caveats, headline, noun, sentence};
 pub use start::Start;
 pub use student::quantile as student_quantile;
 pub use summary::{Counts, Latencies, Summary, summarize};
-pub use together::{Arm, judge_together, labels, one_experiment};
+pub use together::{Arm, judge_together, labels, labels_of, one_experiment};
 pub use tokens::{Messages, ServerPrompts, TextCheck, TokenSource, Tokens};
 pub use verdict::{Verdict, arms_missing, judge};
+pub use waterfall::waterfalls;
 pub use way::{HopMean, Way};

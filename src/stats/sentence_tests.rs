@@ -66,14 +66,28 @@ fn the_four_sentences_word_for_word() {
         ),
         (
             said(rate, Some((1.004, 0.992, 1.016)), Finding::Same),
-            "no difference larger than 2 % between tis and api_server in tokens per second: \
+            "no difference larger than 2 %: \
              api_server generates 0.4 % more tokens per second than tis (from 0.8 % fewer to \
              1.6 % more)",
         ),
         (
+            said(ttft, Some((0.99, 0.985, 0.9996)), Finding::Same),
+            "no difference larger than 2 %: api_server's mean time to first token is 1.0 % shorter \
+             than tis's (0.04 % to 1.5 % shorter)",
+        ),
+        (
+            said(
+                ttft,
+                Some((2.5, 0.9, 4.0)),
+                Finding::Undecided { more_blocks: None },
+            ),
+            "not decided: api_server's mean time to first token is 2.50 times tis's (from 10.0 % \
+             shorter to 4.00 times); how many more blocks would decide cannot be told",
+        ),
+        (
             said(ttft, Some((0.99, 0.96, 1.021)), undecided),
-            "not decided: api_server's mean time to first token is 1 % shorter than tis's (from \
-             4 % shorter to 2.1 % longer); about 14 more blocks would decide if the spread stays \
+            "not decided: api_server's mean time to first token is 1.0 % shorter than tis's (from \
+             4.0 % shorter to 2.1 % longer); about 14 more blocks would decide if the spread stays \
              what it is: start anew with --blocks 20",
         ),
         (
@@ -121,6 +135,10 @@ fn the_headline_takes_the_widest_gap() {
     assert!(headline(&three).starts_with("api_server generates 5.0 %"));
     three.basis = Basis::Requests { pairs: 40 };
     let words = headline(&three);
+    assert!(
+        words.starts_with("in these two runs, made apart, api_server generates"),
+        "{words}"
+    );
     assert!(words.contains("made apart (40 requests of both"), "{words}");
     three.pairs.clear();
     assert_eq!(headline(&three), "");
@@ -130,7 +148,10 @@ fn the_headline_takes_the_widest_gap() {
 fn caveats_are_said_where_they_hold() {
     assert_eq!(caveat(&blocks()), None);
     let few = p99_caveat(&blocks()).unwrap();
-    assert!(few.contains("100 requests: one of them"), "{few}");
+    assert!(
+        few.contains("100 requests: one of them lies beyond"),
+        "{few}"
+    );
     let many = Basis::Blocks {
         blocks: 6,
         requests: 1000,

@@ -24,14 +24,21 @@ pub struct Arm<'a> {
 /// numbers.
 #[must_use]
 pub fn labels(arms: &[Arm<'_>]) -> Vec<String> {
+    let backends = arms.iter().map(|arm| arm.run.header.backend.as_str());
+    labels_of(&backends.collect::<Vec<_>>())
+}
+
+/// The same from the names of the arms' backends.
+#[must_use]
+pub fn labels_of(backends: &[&str]) -> Vec<String> {
     let mut total: HashMap<&str, usize> = HashMap::new();
-    for arm in arms {
-        *total.entry(&arm.run.header.backend).or_default() += 1;
+    for name in backends {
+        *total.entry(name).or_default() += 1;
     }
     let mut seen: HashMap<&str, usize> = HashMap::new();
-    arms.iter()
-        .map(|arm| {
-            let name = arm.run.header.backend.as_str();
+    backends
+        .iter()
+        .map(|name| {
             let number = seen.entry(name).or_default();
             *number += 1;
             match total.get(name) {

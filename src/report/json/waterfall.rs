@@ -60,6 +60,7 @@ fn kind(of: PartKind) -> &'static str {
         PartKind::Connect => "connect",
         PartKind::Preprocess => "preprocess",
         PartKind::FrontEnd => "front_end",
+        PartKind::FrontEndAndEngine => "front_end_and_engine",
         PartKind::Engine => "engine",
         PartKind::Postprocess => "postprocess",
     }

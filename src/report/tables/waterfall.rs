@@ -13,6 +13,7 @@ pub(in super::super) fn part_name(kind: PartKind) -> &'static str {
         PartKind::Connect => "connection set-up",
         PartKind::Preprocess => "preprocessing",
         PartKind::FrontEnd => "front end and protocol",
+        PartKind::FrontEndAndEngine => "front end, protocol and engine",
         PartKind::Engine => "engine",
         PartKind::Postprocess => "postprocessing",
     }

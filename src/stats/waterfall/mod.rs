@@ -1,0 +1,273 @@
+//! Where the difference of two arms comes from: the slow arm's time minus the
+//! fast one's, part by part, block by block, so that each part has an interval.
+//! Parts and rest add up to the difference; what no record and no counter tells
+//! apart stays together, and what nothing explains is the rest.
+
+mod costs;
+mod counters;
+mod slice;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use costs::{Costs, costs};
+use slice::{Slice, slices};
+
+use super::comparison::{Estimate, Part, PartKind, Time, Waterfall};
+use super::instrument::floor_difference;
+use super::interval::Interval;
+use super::together::{Arm, labels};
+use source::Sides;
+
+/// Largest difference of two paces that counts as none, as a share.
+const SAME_PACE_MOST: f64 = 0.02;
+
+/// Takes the differences apart: for each kind of time from the slowest arm to
+/// the fastest; with more than two arms also, for the time per request, from
+/// each arm to the next faster one, slowest first.
+///
+/// Only blocks that both arms of a pair played to their end count. Without
+/// blocks there is one value per arm and no interval. Nothing for fewer than two
+/// arms, and for a time that an arm does not have (answers in one piece have no
+/// time between messages).
+#[must_use]
+pub fn waterfalls(arms: &[Arm<'_>]) -> Vec<Waterfall> {
+    let names = labels(arms);
+    let mut found = Vec::new();
+    for of in [Time::Ttft, Time::Itl, Time::PerRequest] {
+        let order = by_slowness(arms, of);
+        if let [slow, .., fast] = order.as_slice() {
+            found.extend(between(arms, &names, of, *slow, *fast));
+        }
+    }
+    let order = by_slowness(arms, Time::PerRequest);
+    if order.len() > 2 {
+        for step in order.windows(2) {
+            if let [slow, fast] = step {
+                found.extend(between(arms, &names, Time::PerRequest, *slow, *fast));
+            }
+        }
+    }
+    found
+}
+
+/// The arms that have this time, the slowest first; those alike in their order.
+fn by_slowness(arms: &[Arm<'_>], of: Time) -> Vec<usize> {
+    let mut known: Vec<(usize, f64)> = arms
+        .iter()
+        .enumerate()
+        .filter_map(|(place, arm)| {
+            let wholes: Vec<f64> = slices(arm.run)
+                .values()
+                .filter_map(|slice| Some(costs(slice, of)?.whole))
+                .collect();
+            (!wholes.is_empty()).then(|| (place, mean(&wholes)))
+        })
+        .collect();
+    known.sort_by(|one, other| other.1.total_cmp(&one.1));
+    known.into_iter().map(|(place, _)| place).collect()
+}
+
+/// One block of both arms.
+struct Pair {
+    slow: Costs,
+    fast: Costs,
+}
+
+fn between(
+    arms: &[Arm<'_>],
+    names: &[String],
+    of: Time,
+    slow: usize,
+    fast: usize,
+) -> Option<Waterfall> {
+    let (slow_arm, fast_arm) = (arms.get(slow)?, arms.get(fast)?);
+    let (slow_slices, fast_slices) = (slices(slow_arm.run), slices(fast_arm.run));
+    let both: Vec<(&Slice<'_>, &Slice<'_>)> = slow_slices
+        .iter()
+        .filter_map(|(number, slow)| Some((slow, fast_slices.get(number)?)))
+        .collect();
+    let pairs: Vec<Pair> = both
+        .iter()
+        .filter_map(|(slow, fast)| {
+            Some(Pair {
+                slow: costs(slow, of)?,
+                fast: costs(fast, of)?,
+            })
+        })
+        .collect();
+    if pairs.is_empty() {
+        return None;
+    }
+    let sides = Sides {
+        of,
+        slow: &slow_arm.run.header,
+        fast: &fast_arm.run.header,
+        slow_name: names.get(slow).map_or("", String::as_str),
+        fast_name: names.get(fast).map_or("", String::as_str),
+        same_pace: same_pace(&both),
+    };
+    let slow_ns: Vec<f64> = pairs.iter().map(|pair| pair.slow.whole).collect();
+    let fast_ns: Vec<f64> = pairs.iter().map(|pair| pair.fast.whole).collect();
+    Some(Waterfall {
+        of,
+        slow,
+        fast,
+        slow_ns: estimate(&slow_ns),
+        fast_ns: estimate(&fast_ns),
+        gap: difference(&pairs, |costs| costs.whole),
+        parts: parts(&pairs, &sides),
+        rest: difference(&pairs, Costs::rest),
+    })
+}
+
+/// The parts that either arm has, in the order of a request's way.
+fn parts(pairs: &[Pair], sides: &Sides<'_>) -> Vec<Part> {
+    let floor = floor(sides);
+    let mut found = Vec::new();
+    let client = difference(pairs, |costs| costs.client);
+    if sides.of != Time::Itl {
+        found.push(Part {
+            kind: PartKind::ClientFloor,
+            estimate: floor.map_or(client, |floor| sum(client, floor)),
+            source: sides.client(floor.is_some()),
+        });
+    }
+    let calls: [(PartKind, fn(&Costs) -> f64); 2] = [
+        (PartKind::Connect, |costs| costs.connect),
+        (PartKind::Preprocess, |costs| costs.preprocess),
+    ];
+    for (kind, of) in calls {
+        found.extend(call(pairs, sides, kind, of));
+    }
+    found.extend(served(pairs, sides, floor));
+    let post = call(pairs, sides, PartKind::Postprocess, |costs| {
+        costs.postprocess
+    });
+    found.extend(post);
+    found
+}
+
+/// A part that is left out where neither arm has it.
+fn call(pairs: &[Pair], sides: &Sides<'_>, kind: PartKind, of: fn(&Costs) -> f64) -> Option<Part> {
+    let mean_of = |side: fn(&Pair) -> &Costs| {
+        mean(&pairs.iter().map(|pair| of(side(pair))).collect::<Vec<_>>())
+    };
+    let (slow_ns, fast_ns) = (mean_of(|pair| &pair.slow), mean_of(|pair| &pair.fast));
+    let chained = |side: fn(&Pair) -> &Costs| pairs.iter().any(|pair| side(pair).chained);
+    let chained = (chained(|pair| &pair.slow), chained(|pair| &pair.fast));
+    (slow_ns != 0.0 || fast_ns != 0.0).then(|| Part {
+        kind,
+        estimate: difference(pairs, of),
+        source: sides.call(kind, (slow_ns, fast_ns), chained),
+    })
+}
+
+/// Front end, protocol and engine: apart where both servers tell the engine's
+/// time, or where both arms meet the same front end or the same engine; else
+/// together. Less the client's floor, which lies at the end of them.
+fn served(pairs: &[Pair], sides: &Sides<'_>, floor: Option<Estimate>) -> Vec<Part> {
+    let net = |whole: Estimate| match floor {
+        Some(floor) => sum(whole, negative(floor)),
+        None => whole,
+    };
+    let told = pairs
+        .iter()
+        .all(|pair| pair.slow.engine.is_some() && pair.fast.engine.is_some());
+    if told {
+        let engine = |costs: &Costs| costs.engine.unwrap_or(0.0);
+        let front = difference(pairs, |costs| costs.served - engine(costs));
+        return vec![
+            Part {
+                kind: PartKind::FrontEnd,
+                estimate: net(front),
+                source: sides.front_end_less_engine(),
+            },
+            Part {
+                kind: PartKind::Engine,
+                estimate: difference(pairs, engine),
+                source: sides.engine_told(),
+            },
+        ];
+    }
+    let (kind, source) = sides.served();
+    vec![Part {
+        kind,
+        estimate: net(difference(pairs, |costs| costs.served)),
+        source,
+    }]
+}
+
+/// Both arms' mean time between the engine's tokens, as seen over all blocks,
+/// where they agree.
+fn same_pace(both: &[(&Slice<'_>, &Slice<'_>)]) -> Option<(f64, f64)> {
+    let paces: Vec<(f64, f64)> = both
+        .iter()
+        .filter_map(|(slow, fast)| Some((slow.pace_ns()?, fast.pace_ns()?)))
+        .collect();
+    let (slow, fast): (Vec<f64>, Vec<f64>) = paces.into_iter().unzip();
+    let (slow, fast) = (mean(&slow), mean(&fast));
+    ((slow - fast).abs() <= slow.min(fast) * SAME_PACE_MOST).then_some((slow, fast))
+}
+
+/// What the calibration says that the slow arm's client adds to a token beyond
+/// the fast one's. It shifts every mark of an answer alike, so that no time
+/// between marks has it.
+fn floor(sides: &Sides<'_>) -> Option<Estimate> {
+    if sides.of == Time::Itl {
+        return None;
+    }
+    let slow = sides.slow.client_floor.as_ref()?;
+    let fast = sides.fast.client_floor.as_ref()?;
+    let paired = floor_difference(fast, slow).map(|interval| Estimate {
+        mean_ns: interval.mean,
+        interval: Some((interval.low, interval.high)),
+    });
+    Some(paired.unwrap_or_else(|| Estimate {
+        mean_ns: slow.floor.mean_ns.saturating_sub(fast.floor.mean_ns) as f64,
+        interval: None,
+    }))
+}
+
+/// Slow minus fast, block by block.
+fn difference(pairs: &[Pair], of: impl Fn(&Costs) -> f64) -> Estimate {
+    let values: Vec<f64> = pairs
+        .iter()
+        .map(|pair| of(&pair.slow) - of(&pair.fast))
+        .collect();
+    estimate(&values)
+}
+
+fn estimate(values: &[f64]) -> Estimate {
+    Estimate {
+        mean_ns: mean(values),
+        interval: Interval::of(values).map(|interval| (interval.low, interval.high)),
+    }
+}
+
+/// Of two that do not depend on each other: their half widths add up as sides of
+/// a right triangle. One without an interval is taken as it is.
+fn sum(one: Estimate, other: Estimate) -> Estimate {
+    let mean_ns = one.mean_ns + other.mean_ns;
+    let half = |of: Estimate| of.interval.map(|(low, high)| (high - low) / 2.0);
+    let half = match (half(one), half(other)) {
+        (Some(one), Some(other)) => Some(one.hypot(other)),
+        (one, other) => one.or(other),
+    };
+    Estimate {
+        mean_ns,
+        interval: half.map(|half| (mean_ns - half, mean_ns + half)),
+    }
+}
+
+fn negative(of: Estimate) -> Estimate {
+    Estimate {
+        mean_ns: -of.mean_ns,
+        interval: of.interval.map(|(low, high)| (-high, -low)),
+    }
+}
+
+/// NaN, which is like nothing, for no values.
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}

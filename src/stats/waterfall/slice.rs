@@ -1,0 +1,124 @@
+//! The requests of one arm that are set beside those of another: a block, or a
+//! run that has none. Sums integers; knows no other arm.
+
+use std::collections::BTreeMap;
+
+use crate::record::{HopRecord, Mark, Record, Run};
+
+/// The finished requests of one block of one arm, or of a whole run.
+pub(super) struct Slice<'a> {
+    /// The block's own.
+    pub(super) own: Vec<&'a Record>,
+    /// Those that led it in: the server's counters have them, too.
+    pub(super) lead_in: Vec<&'a Record>,
+    /// The server's counters over it.
+    pub(super) counters: &'a BTreeMap<String, f64>,
+    /// Answers came in pieces.
+    pub(super) stream: bool,
+}
+
+/// What a slice has of a counter that nobody read.
+static NO_COUNTERS: BTreeMap<String, f64> = BTreeMap::new();
+
+/// The blocks of a run that it played to their end, by number; a run without
+/// blocks is one by itself.
+pub(super) fn slices(run: &Run) -> BTreeMap<u32, Slice<'_>> {
+    if run.blocks.is_empty() {
+        let counters = run.end.as_ref().map(|end| &end.server_counters);
+        return BTreeMap::from([(0, slice(run, None, counters.unwrap_or(&NO_COUNTERS)))]);
+    }
+    let whole = run.blocks.iter().filter(|block| !block.cut);
+    whole
+        .map(|block| {
+            let of = slice(run, Some(block.number), &block.server_counters);
+            (block.number, of)
+        })
+        .collect()
+}
+
+fn slice<'a>(run: &'a Run, number: Option<u32>, counters: &'a BTreeMap<String, f64>) -> Slice<'a> {
+    let finished = |records: &'a [Record]| -> Vec<&'a Record> {
+        let ours = |record: &&Record| number.is_none_or(|number| record.block == number);
+        let finished = records.iter().filter(|record| record.is_ok());
+        finished.filter(ours).collect()
+    };
+    Slice {
+        own: finished(&run.records),
+        lead_in: finished(&run.lead_in),
+        counters,
+        stream: run.header.stream,
+    }
+}
+
+impl Slice<'_> {
+    /// Mean of a figure over the own requests that have it.
+    pub(super) fn mean(&self, figure: impl Fn(&Record) -> Option<f64>) -> Option<f64> {
+        let values = self.own.iter().filter_map(|record| figure(record));
+        let (sum, count) =
+            values.fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
+        (count > 0).then(|| sum / f64::from(count))
+    }
+
+    /// Requests that the server's counters count.
+    pub(super) fn served(&self) -> f64 {
+        (self.own.len() + self.lead_in.len()) as f64
+    }
+
+    /// Mean gap of the messages that `marks` gives, over all gaps together.
+    pub(super) fn gap_ns(&self, marks: impl Fn(&Record) -> &[Mark]) -> Option<f64> {
+        let (mut span_ns, mut gaps) = (0.0, 0);
+        for record in &self.own {
+            let marks = marks(record);
+            span_ns += span(marks);
+            gaps += marks.len().saturating_sub(1);
+        }
+        (gaps > 0).then(|| span_ns / gaps as f64)
+    }
+
+    /// Time from one token of the engine to the next, as its messages arrive.
+    pub(super) fn pace_ns(&self) -> Option<f64> {
+        let (mut span_ns, mut tokens) = (0.0, 0.0);
+        for record in &self.own {
+            let count = record.completion_tokens.unwrap_or(record.requested_tokens);
+            span_ns += span(arrivals(record));
+            tokens += f64::from(count.saturating_sub(1));
+        }
+        (self.stream && span_ns > 0.0 && tokens > 0.0).then(|| span_ns / tokens)
+    }
+}
+
+/// When the engine's messages arrived: of their own where the client chains the
+/// models, else those of the answer.
+pub(super) fn arrivals(record: &Record) -> &[Mark] {
+    if record.engine_marks.is_empty() {
+        &record.marks
+    } else {
+        &record.engine_marks
+    }
+}
+
+/// From the first mark to the last.
+pub(super) fn span(marks: &[Mark]) -> f64 {
+    match marks {
+        [first, .., last] => since_ns(last.at_ns, first.at_ns),
+        _ => 0.0,
+    }
+}
+
+/// How much later the text was whole than the engine's last token was there.
+pub(super) fn lag_ns(record: &Record) -> f64 {
+    match (record.marks.last(), record.engine_marks.last()) {
+        (Some(text), Some(engine)) => since_ns(text.at_ns, engine.at_ns),
+        _ => 0.0,
+    }
+}
+
+/// A hop; zeros where it was not entered.
+pub(super) fn hop(record: &Record, name: &str) -> HopRecord {
+    record.hops.get(name).copied().unwrap_or_default()
+}
+
+/// Nanoseconds from `earlier` to `later`; 0 in records that run backwards.
+pub(super) fn since_ns(later: u64, earlier: u64) -> f64 {
+    later.saturating_sub(earlier) as f64
+}

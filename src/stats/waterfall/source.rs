@@ -1,0 +1,121 @@
+//! How each part was found, in words, and what may be told apart. Knows the
+//! headers of both arms; computes nothing.
+
+use crate::record::RunHeader;
+use crate::stats::comparison::{PartKind, Time};
+use crate::stats::words::grouped_decimal;
+
+/// The two arms, and what decides what can be said of them.
+pub(super) struct Sides<'a> {
+    /// Which time is taken apart.
+    pub(super) of: Time,
+    /// The slow arm.
+    pub(super) slow: &'a RunHeader,
+    /// The fast arm.
+    pub(super) fast: &'a RunHeader,
+    /// What the slow arm is called.
+    pub(super) slow_name: &'a str,
+    /// What the fast arm is called.
+    pub(super) fast_name: &'a str,
+    /// Time between the engine's tokens in both, where it is the same.
+    pub(super) same_pace: Option<(f64, f64)>,
+}
+
+impl Sides<'_> {
+    /// Of the client's own delay.
+    pub(super) fn client(&self, calibrated: bool) -> String {
+        let measured = match self.of {
+            Time::PerRequest => {
+                "from the records: time from a free slot to the call, and on the way to the \
+                 first token in no hop"
+            }
+            Time::Ttft | Time::Itl => {
+                "from the records: time on the way to the first token in no hop"
+            }
+        };
+        if calibrated {
+            return format!("{measured}; and the difference of both floors, from the calibration");
+        }
+        format!("{measured}; no calibration of both arms, so the floor lies within what follows")
+    }
+
+    /// Of calls that one of the arms made.
+    pub(super) fn call(
+        &self,
+        kind: PartKind,
+        (slow_ns, fast_ns): (f64, f64),
+        (slow_chained, fast_chained): (bool, bool),
+    ) -> String {
+        let side = |name: &str, ns: f64, chained: bool| match (kind, chained) {
+            (PartKind::Preprocess | PartKind::Postprocess, true) => {
+                format!(
+                    "{name}: {} ms, in the server by its ModelStatistics",
+                    millis(ns)
+                )
+            }
+            _ if ns == 0.0 => format!("{name}: none"),
+            _ => format!("{name}: {} ms, by the client's records", millis(ns)),
+        };
+        let how = match (kind, self.of) {
+            (PartKind::Postprocess, Time::Itl) => {
+                "how much slower text follows text than the engine's messages each other; "
+            }
+            (PartKind::Postprocess, Time::PerRequest) => {
+                "how much later the last text is there than the engine's last token; "
+            }
+            _ => "",
+        };
+        format!(
+            "{how}{}; {}",
+            side(self.slow_name, slow_ns, slow_chained),
+            side(self.fast_name, fast_ns, fast_chained)
+        )
+    }
+
+    /// Of the engine where both servers tell its time.
+    pub(super) fn engine_told(&self) -> String {
+        "by both servers' own counters, the engine's queue included".to_owned()
+    }
+
+    /// Of the front end where the engine is known.
+    pub(super) fn front_end_less_engine(&self) -> String {
+        "the client's time in the engine's call less the engine's own, by both servers' counters"
+            .to_owned()
+    }
+
+    /// What front end, protocol and engine are called where no counter tells
+    /// them apart, and why.
+    pub(super) fn served(&self) -> (PartKind, String) {
+        let same_call = engine_by_itself(self.slow) && engine_by_itself(self.fast);
+        if same_call {
+            let words = "both arms make the same call to the engine's model, so that front end and \
+                         protocol are on both sides: what is left is how the engine fared under \
+                         either load";
+            return (PartKind::Engine, words.to_owned());
+        }
+        if let Some((slow, fast)) = self.same_pace {
+            let words = format!(
+                "the engine gave its tokens at the same pace to both, one every {} ms to {} and \
+                 every {} ms to {}: taken for equal, it leaves the difference to front end and \
+                 protocol (a wait for a place in the engine would count here, too)",
+                millis(slow),
+                self.slow_name,
+                millis(fast),
+                self.fast_name
+            );
+            return (PartKind::FrontEnd, words);
+        }
+        let words = "the engine's pace differs between the arms, and no counter of both servers \
+                     tells its time: nothing tells the three apart";
+        (PartKind::FrontEndAndEngine, words.to_owned())
+    }
+}
+
+/// Whether the client calls the engine's model by itself, over Triton.
+fn engine_by_itself(header: &RunHeader) -> bool {
+    matches!(&*header.backend, "tis" | "tis-chatbot" | "tis-direct")
+}
+
+fn millis(ns: f64) -> String {
+    grouped_decimal(ns / 1e6, 3)
+}
