@@ -10,6 +10,8 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use costs::{Costs, costs};
 use slice::{Slice, slices};
 
@@ -52,20 +54,33 @@ pub fn waterfalls(arms: &[Arm<'_>]) -> Vec<Waterfall> {
 }
 
 /// The arms that have this time, the slowest first; those alike in their order.
+/// Blocks that one of them lacks do not count.
 fn by_slowness(arms: &[Arm<'_>], of: Time) -> Vec<usize> {
-    let mut known: Vec<(usize, f64)> = arms
+    let known: Vec<(usize, BTreeMap<u32, f64>)> = arms
         .iter()
         .enumerate()
-        .filter_map(|(place, arm)| {
-            let wholes: Vec<f64> = slices(arm.run)
-                .values()
-                .filter_map(|slice| Some(costs(slice, of)?.whole))
-                .collect();
-            (!wholes.is_empty()).then(|| (place, mean(&wholes)))
+        .map(|(place, arm)| {
+            let slices = slices(arm.run);
+            let wholes = slices
+                .iter()
+                .filter_map(|(number, slice)| Some((*number, costs(slice, of)?.whole)));
+            (place, wholes.collect())
+        })
+        .filter(|(_, wholes): &(usize, BTreeMap<u32, f64>)| !wholes.is_empty())
+        .collect();
+    let in_all = |number: &u32| known.iter().all(|(_, wholes)| wholes.contains_key(number));
+    let mut order: Vec<(usize, f64)> = known
+        .iter()
+        .map(|(place, wholes)| {
+            let common = wholes.iter().filter(|(number, _)| in_all(number));
+            (
+                *place,
+                mean(&common.map(|(_, whole)| *whole).collect::<Vec<_>>()),
+            )
         })
         .collect();
-    known.sort_by(|one, other| other.1.total_cmp(&one.1));
-    known.into_iter().map(|(place, _)| place).collect()
+    order.sort_by(|one, other| other.1.total_cmp(&one.1));
+    order.into_iter().map(|(place, _)| place).collect()
 }
 
 /// One block of both arms.
@@ -105,6 +120,9 @@ fn between(
         fast: &fast_arm.run.header,
         slow_name: names.get(slow).map_or("", String::as_str),
         fast_name: names.get(fast).map_or("", String::as_str),
+        same_call: both
+            .iter()
+            .all(|(slow, fast)| slow.asks_engine && fast.asks_engine),
         same_pace: same_pace(&both),
     };
     let slow_ns: Vec<f64> = pairs.iter().map(|pair| pair.slow.whole).collect();

@@ -17,6 +17,8 @@ pub(super) struct Sides<'a> {
     pub(super) slow_name: &'a str,
     /// What the fast arm is called.
     pub(super) fast_name: &'a str,
+    /// Both arms make the same call to the engine's own model.
+    pub(super) same_call: bool,
     /// Time between the engine's tokens in both, where it is the same.
     pub(super) same_pace: Option<(f64, f64)>,
 }
@@ -86,8 +88,7 @@ impl Sides<'_> {
     /// What front end, protocol and engine are called where no counter tells
     /// them apart, and why.
     pub(super) fn served(&self) -> (PartKind, String) {
-        let same_call = engine_by_itself(self.slow) && engine_by_itself(self.fast);
-        if same_call {
+        if self.same_call {
             let words = "both arms make the same call to the engine's model, so that front end and \
                          protocol are on both sides: what is left is how the engine fared under \
                          either load";
@@ -109,11 +110,6 @@ impl Sides<'_> {
                      tells its time: nothing tells the three apart";
         (PartKind::FrontEndAndEngine, words.to_owned())
     }
-}
-
-/// Whether the client calls the engine's model by itself, over Triton.
-fn engine_by_itself(header: &RunHeader) -> bool {
-    matches!(&*header.backend, "tis" | "tis-chatbot" | "tis-direct")
 }
 
 fn millis(ns: f64) -> String {
