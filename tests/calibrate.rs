@@ -157,6 +157,7 @@ fn a_floor_too_high_for_the_claim_makes_a_comparison_invalid() {
     let arm = format!("api_server={}", slow.address);
     let arms = ["--backend", "tis-direct=sim", "--backend", &arm];
     let load = ["--concurrency", "4", "--num-prompts", "8", "--csv", "x.csv"];
+    let load = [&load[..], &["--blocks", "2"]].concat();
     let line = [&["compare", &tokenizer, &dataset], &arms[..], &load].concat();
     let run = desk.run(&line);
     assert_eq!(run.code, 1, "{}{}", run.out, run.err);

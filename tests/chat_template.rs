@@ -48,7 +48,7 @@ fn compare(desk: &Desk, tokenizer: &str, arms: &[&str]) -> common::Left {
         "--concurrency",
         "2",
     ]);
-    args.extend(["--csv", "x.csv", "--sim-per-token-ms", "1"]);
+    args.extend(["--blocks", "3", "--csv", "x.csv", "--sim-per-token-ms", "1"]);
     let left = desk.run(&args);
     left.no_panic();
     left

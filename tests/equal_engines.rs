@@ -38,6 +38,8 @@ fn equal_engines_show_no_difference() {
             concurrency,
             "--num-prompts",
             prompts,
+            "--blocks",
+            "1",
             "--csv",
             "x.csv",
         ];

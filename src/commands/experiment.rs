@@ -7,7 +7,7 @@ use anyhow::{Context, Error, Result, bail};
 
 use super::measure::{Outcome, Prepared, Scene, recount};
 use super::{advise, tell};
-use crate::config::{ExperimentConfig, Judgement, shared_host};
+use crate::config::{Arm, ExperimentConfig, Judgement, shared_host};
 use crate::plan::{Plan, REQUESTS_PER_SLOT, Schedule};
 use crate::record::{self, Run, RunHeader};
 use crate::run::{End, Experiment, Pace, Player};
@@ -24,6 +24,22 @@ pub(super) fn check(judgement: &Judgement) -> Result<()> {
     primary(judgement)?;
     for text in &judgement.fail_if {
         Condition::parse(text)
+            .map_err(Error::msg)
+            .context("--fail-if")?;
+    }
+    Ok(())
+}
+
+/// The same for the arms that conditions name.
+///
+/// # Errors
+/// Names the arm that there is none of, and those that there are.
+pub(super) fn check_arms(judgement: &Judgement, arms: &[Arm]) -> Result<()> {
+    let backends: Vec<&str> = arms.iter().map(|arm| arm.entry.name).collect();
+    let labels = stats::labels_of(&backends);
+    for text in &judgement.fail_if {
+        Condition::parse(text)
+            .and_then(|condition| condition.check(&labels))
             .map_err(Error::msg)
             .context("--fail-if")?;
     }
@@ -181,9 +197,12 @@ impl<'a> Design<'a> {
             end = experiment.play(blocks).await?;
         }
         if end == End::OutOfTime {
+            let played = match experiment.pace.blocks() {
+                1 => "1 was".to_owned(),
+                blocks => format!("{blocks} were"),
+            };
             tell(&format!(
-                "no time for another block within --max-time; {} were played\n",
-                experiment.pace.blocks()
+                "no time for another block within --max-time; {played} played\n"
             ));
         }
         Ok(end)

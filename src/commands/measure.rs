@@ -41,6 +41,7 @@ pub(super) struct Outcome {
 /// Whatever keeps an arm from being measured at all.
 pub(super) fn measure(config: &Config) -> Result<Outcome> {
     experiment::check(&config.judgement)?;
+    experiment::check_arms(&config.judgement, &config.arms)?;
     report::csv::check(&config.run.csv)?;
     record::check_parent(&config.run.records)?;
     let tokenizer = Arc::new(asked::tokenizer(&config.work.data)?);

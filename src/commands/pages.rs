@@ -60,7 +60,7 @@ pub(super) fn side_by_side(runs: &[Run], page: &Page) -> Result<Exit> {
     let mut verdict = stats::judge_together(&arms);
     verdict.reasons.splice(0..0, page.objection.clone());
     let comparison = compared(&arms, page.judgement)?;
-    let waterfalls = Vec::new();
+    let waterfalls = stats::waterfalls(&arms);
     let findings = Findings {
         arms: &arms,
         verdict: &verdict,

@@ -100,6 +100,35 @@ fn a_model_is_named_per_arm() {
 }
 
 #[test]
+fn a_comparison_has_six_blocks_unless_told() {
+    let base = "compare --backend tis=a:1 --backend api_server=b:2 tok data";
+    let experiment = |more: &str| config(&format!("{base}{more}")).map(|of| of.experiment.unwrap());
+    let usual = experiment("").expect("good");
+    assert_eq!(
+        (usual.blocks, usual.precision, usual.duet),
+        (6, None, false)
+    );
+    let told = experiment(" --precision 2% --max-time 1.5 --duet").expect("good");
+    assert_eq!(
+        (told.blocks, told.precision, told.duet),
+        (6, Some(0.02), true)
+    );
+    assert_eq!(told.max_time, Some(std::time::Duration::from_secs(90)));
+    assert!(experiment(" --precision 2% --blocks 4").is_err());
+    let profile = config("profile --backend tis a:1 tok data").expect("good");
+    assert_eq!(profile.experiment, None);
+}
+
+#[test]
+fn arms_of_a_duet_share_more_threads() {
+    let base = "compare --backend tis=a:1 --backend api_server=b:2 tok data --concurrency 128";
+    let threads = |words: &str| config(words).expect("good").run.client_threads;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    assert_eq!(threads(base), 1);
+    assert_eq!(threads(&format!("{base} --duet")), cores.min(2));
+}
+
+#[test]
 fn the_demo_shows_every_way() {
     let config = config("demo").expect("good");
     assert_eq!(config.arms.len(), backends::ALL.len());

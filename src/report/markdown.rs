@@ -24,7 +24,7 @@ pub fn page(findings: &Findings<'_>) -> String {
             heading(&mut out, &table.title);
             sheet(&mut out, &table.sheet);
         }
-        list(&mut out, &compared::notes(comparison));
+        list(&mut out, &compared::notes(comparison, findings.arms));
     }
     for of in findings.waterfalls {
         heading(&mut out, &waterfall::title(of, &names));

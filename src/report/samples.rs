@@ -1,9 +1,12 @@
 //! Runs as they come from real servers, made by formula, for looking at pages.
 
+mod experiment;
+
 use std::collections::BTreeMap;
 
 use crate::record::{ClientFloor, Delay, HopRecord, Mark, Record, Run, RunEnd};
 use crate::stats::fixture::{failed, header};
+pub(super) use experiment::{experiment, waterfalls};
 
 /// How an arm spends its time, in microseconds.
 struct Manner {

@@ -1,10 +1,10 @@
-//! What a comparison found, in sentences: the headline and the word for each
-//! finding. Knows how metrics are called and which of them is better when high.
+//! How metrics and findings are called in tables, and which sentences of a
+//! comparison come first. The sentences themselves are made by `stats`.
 
 use super::findings::Findings;
 use super::format::ABSENT;
 use crate::stats::words::{counted, one_line};
-use crate::stats::{Basis, Compared, Comparison, Finding, Metric, Ratio};
+use crate::stats::{self, Basis, Compared, Comparison, Finding, Metric, Ratio};
 
 /// What people call a metric.
 pub(super) fn metric_name(metric: Metric) -> &'static str {
@@ -26,22 +26,6 @@ pub(super) fn metric_name(metric: Metric) -> &'static str {
     }
 }
 
-/// Whether more of it is better.
-pub(super) fn is_rate(metric: Metric) -> bool {
-    matches!(
-        metric,
-        Metric::OutputTokensPerS | Metric::TotalTokensPerS | Metric::RequestsPerS
-    )
-}
-
-/// Whether it looks at the slowest hundredth.
-pub(super) fn is_tail(metric: Metric) -> bool {
-    matches!(
-        metric,
-        Metric::FtlP99 | Metric::TpotP99 | Metric::ItlP99 | Metric::E2eP99
-    )
-}
-
 /// `+6.4 %`; in hundredths where the interval is narrower than a percent.
 fn percent(share: f64, fine: bool) -> String {
     let decimals = if fine { 2 } else { 1 };
@@ -51,6 +35,12 @@ fn percent(share: f64, fine: bool) -> String {
         "-0.00" => "+0.00".to_owned(),
         _ => text,
     }
+}
+
+/// A share in percent, without the noise of a float: 0.07 is 7, not
+/// 7.000000000000001.
+pub(super) fn share(share: f64) -> f64 {
+    (share * 1e6).round() / 1e4
 }
 
 /// `+6.4 % (95 % interval +5.1 to +7.7 %)`.
@@ -81,37 +71,6 @@ pub(super) fn finding(compared: &Compared, first: &str, other: &str) -> String {
     }
 }
 
-/// One metric of two arms in a sentence.
-pub(super) fn sentence(compared: &Compared, first: &str, other: &str, margin: f64) -> String {
-    let metric = metric_name(compared.metric);
-    let change = compared.ratio.map_or(ABSENT.to_owned(), change);
-    let better = |better: &str, worse: &str| match is_rate(compared.metric) {
-        true => format!("{better} is faster than {worse}"),
-        false => format!("{better} has the lower {metric}, against {worse}"),
-    };
-    let found = match compared.finding {
-        Finding::First => better(first, other),
-        Finding::Other => better(other, first),
-        Finding::Same => format!(
-            "no difference larger than {} % between {other} and {first}",
-            margin * 100.0
-        ),
-        Finding::Undecided { more_blocks } => {
-            let more = more_blocks.map_or(String::new(), |more| {
-                format!(
-                    " (about {} would decide it)",
-                    counted(u64::from(more), "more block", "more blocks")
-                )
-            });
-            format!("not decided between {other} and {first}{more}")
-        }
-        Finding::Unknown => {
-            return format!("too little to compare {metric} of {other} with that of {first}");
-        }
-    };
-    format!("{found}: {metric} of {other} {change} against {first}")
-}
-
 /// What was paired, in words.
 pub(super) fn basis(basis: &Basis) -> String {
     match basis {
@@ -130,7 +89,7 @@ pub(super) fn basis(basis: &Basis) -> String {
             },
             precision.map_or(String::new(), |wanted| format!(
                 ", for a precision of {} %",
-                wanted * 100.0
+                share(wanted)
             ))
         ),
         Basis::Requests { pairs } => format!(
@@ -140,20 +99,29 @@ pub(super) fn basis(basis: &Basis) -> String {
     }
 }
 
-/// The sentences that come first: each other arm against the first, by the
-/// primary metrics. Empty where nothing was compared.
+/// The sentences that come first: the widest gap, then each other arm against the
+/// first by the primary metrics, each once. Empty where nothing was compared.
 pub(super) fn headline(findings: &Findings<'_>) -> Vec<String> {
     let Some(comparison) = findings.comparison else {
         return Vec::new();
     };
-    let mut lines = Vec::new();
+    let mut lines = vec![stats::headline(comparison)];
     for pair in &comparison.pairs {
-        let (first, other) = arms(comparison, pair.other);
         for compared in pair.metrics.iter().filter(|of| of.primary) {
-            lines.push(sentence(compared, &first, &other, comparison.margin));
+            let said = stats::sentence(comparison, pair, compared.metric);
+            if !lines.iter().any(|line| line.starts_with(&said)) {
+                lines.push(format!("{said}."));
+            }
         }
     }
-    lines
+    lines.retain(|line| !line.is_empty());
+    let lines = lines.iter().map(|line| one_line(line, 1_000));
+    match findings.verdict.is_valid() {
+        true => lines.collect(),
+        false => lines
+            .map(|line| format!("Does not count (INVALID): {line}"))
+            .collect(),
+    }
 }
 
 /// The first arm and the one at `other`, by name.

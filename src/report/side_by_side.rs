@@ -20,7 +20,7 @@ pub(super) fn render(out: &mut String, findings: &Findings<'_>, names: &[String]
             wrap(out, "", &table.title);
             grid(out, &table.sheet);
         }
-        for note in compared::notes(comparison) {
+        for note in compared::notes(comparison, findings.arms) {
             wrap(out, "", &note);
         }
     }

@@ -63,6 +63,13 @@ impl Pace {
         self.blocks
     }
 
+    /// All arms have played another block.
+    pub(super) fn add(&mut self, began_ns: u64, ended_ns: u64) {
+        self.began_ns.get_or_insert(began_ns);
+        self.blocks += 1;
+        self.took_ns += ended_ns.saturating_sub(began_ns);
+    }
+
     /// How long `blocks` more will take, if all goes on like this; `None` before
     /// the first.
     #[must_use]
@@ -117,11 +124,11 @@ impl Experiment {
     pub fn finish(self, settle: impl Fn(&mut crate::record::Experiment)) -> Result<()> {
         let stopped = self.stop.is_wished();
         let requests = self.schedule.block_requests();
-        let ends = self
-            .players
-            .into_iter()
-            .map(|player| player.finish(requests, stopped, &settle));
-        ends.fold(Ok(()), |all, one| all.and(one))
+        let mut all = Ok(());
+        for player in self.players {
+            all = all.and(player.finish(requests, stopped, &settle));
+        }
+        all
     }
 
     /// Says that there will be so many blocks.
@@ -149,7 +156,6 @@ impl Experiment {
     async fn block(&mut self, of: u32, progress: &Progress, show: &Show) -> Result<bool> {
         let number = self.pace.blocks;
         let began_ns = self.clock.now_ns();
-        self.pace.began_ns.get_or_insert(began_ns);
         let order: Vec<(u32, usize)> = (0..).zip(self.schedule.order(number)).collect();
         let at_once = if self.duet { order.len() } else { 1 };
         for group in order.chunks(at_once.max(1)) {
@@ -161,8 +167,7 @@ impl Experiment {
             show.say(&format!("block {}/{of} {}", number + 1, names.join(", ")));
             self.together(number, group, progress).await?;
         }
-        self.pace.blocks += 1;
-        self.pace.took_ns += self.clock.now_ns().saturating_sub(began_ns);
+        self.pace.add(began_ns, self.clock.now_ns());
         Ok(!self.stop.is_wished())
     }
 

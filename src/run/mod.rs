@@ -6,6 +6,8 @@ mod cpu;
 mod crew;
 mod descriptors;
 mod experiment;
+#[cfg(test)]
+mod experiment_tests;
 mod flight;
 mod gate;
 mod host;

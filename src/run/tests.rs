@@ -16,10 +16,10 @@ use crate::record::{self, Record, RunHeader};
 
 /// Obeys the first word of each prompt.
 #[derive(Default)]
-struct Puppet {
+pub(super) struct Puppet {
     in_flight: AtomicU32,
     peak: AtomicU32,
-    asked: AtomicU32,
+    pub(super) asked: AtomicU32,
 }
 
 #[async_trait]
@@ -106,7 +106,7 @@ fn job(prompt: &str) -> Job {
     }
 }
 
-fn plan(prompts: &[&str], concurrency: u32) -> Plan {
+pub(super) fn plan(prompts: &[&str], concurrency: u32) -> Plan {
     Plan {
         jobs: prompts.iter().map(|prompt| job(prompt)).collect(),
         warmup: Vec::new(),
@@ -115,7 +115,7 @@ fn plan(prompts: &[&str], concurrency: u32) -> Plan {
     }
 }
 
-fn runner(puppet: &Arc<Puppet>) -> Runner {
+pub(super) fn runner(puppet: &Arc<Puppet>) -> Runner {
     Runner {
         aside: Arc::clone(puppet) as Arc<dyn Backend>,
         seats: vec![Seat::new(

@@ -25,25 +25,7 @@ pub struct Client {
 /// flight like any other.
 pub(super) fn client(run: &Run) -> Client {
     let all: Vec<&Record> = run.records.iter().chain(&run.lead_in).collect();
-    let Some(end) = &run.end else {
-        return client_of(&all, None);
-    };
-    // Between its blocks an arm waits for the others: that is no idle client.
-    let played_ns: u64 = run
-        .blocks
-        .iter()
-        .map(|block| block.end_ns.saturating_sub(block.start_ns))
-        .sum();
-    let span_ns = if played_ns > 0 {
-        played_ns
-    } else {
-        end.span_ns
-    };
-    let end = RunEnd {
-        span_ns,
-        ..end.clone()
-    };
-    client_of(&all, Some(&end))
+    client_of(&all, run.end.as_ref())
 }
 
 fn client_of(records: &[&Record], end: Option<&RunEnd>) -> Client {

@@ -8,7 +8,7 @@ use super::metric::Metric;
 use super::paired::{Options, compare_blocks};
 use super::reason::{Reason, reason};
 use super::summary::Summary;
-use super::together::Arm;
+use super::together::{Arm, one_experiment};
 use super::words::grouped_decimal;
 use crate::record::ClientFloor;
 
@@ -146,8 +146,8 @@ pub(super) fn floors(arms: &[Arm<'_>], names: &[String]) -> Vec<Reason> {
     ];
     let mut found = Vec::new();
     // What blocks show, their intervals say; else the page's ratios do.
-    let blocks = arms.iter().all(|arm| !arm.run.blocks.is_empty());
-    let shown = blocks.then(|| compare_blocks(arms, &Options::of(first.run)));
+    let by_blocks = one_experiment(arms) && arms.iter().any(|arm| floor(arm).is_some());
+    let shown = by_blocks.then(|| compare_blocks(arms, &Options::of(first.run)));
     for (place, other) in (1..).zip(others) {
         let known = [(0, first), (place, other)];
         let larger = known

@@ -57,7 +57,7 @@ pub use sentence::{caveats, headline, noun, sentence};
 pub use start::Start;
 pub use student::quantile as student_quantile;
 pub use summary::{Counts, Latencies, Summary, summarize};
-pub use together::{Arm, judge_together, labels};
+pub use together::{Arm, judge_together, labels, labels_of, one_experiment};
 pub use tokens::{Messages, ServerPrompts, TextCheck, TokenSource, Tokens};
 pub use verdict::{Verdict, arms_missing, judge};
 pub use waterfall::waterfalls;

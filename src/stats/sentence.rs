@@ -59,14 +59,17 @@ pub fn sentence(comparison: &Comparison, pair: &ArmPair, metric: Metric) -> Stri
     let Some(ratio) = of.ratio else {
         return unknown(first, other, metric, of, &comparison.basis);
     };
+    let about = match comparison.basis {
+        Basis::Blocks { .. } => "",
+        Basis::Requests { .. } => "in these two runs, made apart, ",
+    };
     match of.finding {
         // The better arm is the sentence's subject.
-        Finding::Other => claim(metric, other, first, ratio),
-        Finding::First => claim(metric, first, other, inverse(ratio)),
+        Finding::Other => format!("{about}{}", claim(metric, other, first, ratio)),
+        Finding::First => format!("{about}{}", claim(metric, first, other, inverse(ratio))),
         Finding::Same => format!(
-            "no difference larger than {} between {first} and {other} in {}: {}",
-            percent(comparison.margin),
-            noun(metric),
+            "{about}no difference larger than {}: {}",
+            margin(comparison.margin),
             leaning(metric, first, other, ratio)
         ),
         Finding::Undecided { more_blocks } => format!(
@@ -132,13 +135,13 @@ pub(super) fn caveat(basis: &Basis) -> Option<String> {
 pub(super) fn p99_caveat(basis: &Basis) -> Option<String> {
     match basis {
         Basis::Blocks { requests, .. } if *requests < 1000 => Some(format!(
-            "A p99 is taken per block of {}: {} of them lie beyond it, so that single requests \
-             decide it; it is not the p99 of a long run.",
+            "A p99 is taken per block of {}: {} beyond it, so that single requests decide it; it is \
+             not the p99 of a long run.",
             counted(u64::from(*requests), "request", "requests"),
             match requests / 100 {
-                0 => "not one".to_owned(),
-                1 => "one".to_owned(),
-                several => grouped(u64::from(several)),
+                0 => "not one of them lies".to_owned(),
+                1 => "one of them lies".to_owned(),
+                several => format!("{several} of them lie"),
             }
         )),
         _ => None,
@@ -181,7 +184,7 @@ pub(super) fn precision_caveat(comparison: &Comparison) -> Option<String> {
              interval holds all the same.",
             percent(widest),
             counted(u64::from(blocks), "block", "blocks"),
-            percent(precision)
+            margin(precision)
         )
     })
 }
@@ -189,32 +192,17 @@ pub(super) fn precision_caveat(comparison: &Comparison) -> Option<String> {
 /// What must be said of arms that played at the same moment from one host.
 #[must_use]
 pub(super) fn duet_caveat(arms: &[Arm<'_>]) -> Option<String> {
-    let experiment = arms.first()?.run.header.experiment.as_ref();
-    let duet = experiment.is_some_and(|of| of.duet);
-    let host = |arm: &Arm<'_>| host(&arm.run.header.address).to_owned();
-    let mut hosts: Vec<String> = arms.iter().map(host).collect();
-    hosts.sort_unstable();
-    let shared = hosts
-        .windows(2)
-        .find_map(|pair| pair.first().filter(|host| Some(*host) == pair.last()));
-    shared.filter(|_| duet).map(|shared| {
-        format!(
-            "The arms played at the same moment (--duet) and more than one answers from {}: unless \
-             each has a device of its own, they slowed each other down, and the ratio says how they \
-             share the machine, not how fast either is alone.",
-            one_line(shared, 60)
-        )
-    })
-}
-
-/// The host of an address, without scheme, port and path.
-fn host(address: &str) -> &str {
-    let address = address.split_once("://").map_or(address, |(_, rest)| rest);
-    let address = address.split('/').next().unwrap_or(address);
-    match address.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or(v6),
-        None => address.split(':').next().unwrap_or(address),
-    }
+    let experiment = arms.first()?.run.header.experiment.as_ref()?;
+    let shared = experiment
+        .shared_host
+        .as_ref()
+        .filter(|_| experiment.duet)?;
+    Some(format!(
+        "The arms played at the same moment (--duet) and some answer from one host ({}): unless \
+         each has a device of its own, they slowed each other down, and the ratio says how they \
+         share the machine, not how fast either is alone.",
+        one_line(shared, 100)
+    ))
 }
 
 /// Everything that must be said beside the figures of a comparison, each a
@@ -276,12 +264,24 @@ fn leaning(metric: Metric, first: &str, other: &str, ratio: Ratio) -> String {
         Speech::Does(..) => ("more", "fewer"),
         Speech::Has(_) => ("longer", "shorter"),
     };
+    let word = |ratio: f64| if ratio >= 1.0 { more } else { less };
     let plain = |ratio: f64| match ratio >= TIMES_FROM {
         true => format!("{} times", grouped_decimal(ratio, 2)),
-        false if ratio >= 1.0 => format!("{} {more}", percent(ratio - 1.0)),
-        false => format!("{} {less}", percent(1.0 - ratio)),
+        false => format!("{} {}", percent((ratio - 1.0).abs()), word(ratio)),
     };
-    let bounds = format!("from {} to {}", plain(ratio.low), plain(ratio.high));
+    let bounds = if word(ratio.low) == word(ratio.high) && ratio.high < TIMES_FROM {
+        let mut sizes = [ratio.low, ratio.high].map(|ratio| (ratio - 1.0).abs());
+        sizes.sort_unstable_by(f64::total_cmp);
+        let [least, most] = sizes;
+        format!(
+            "{} to {} {}",
+            percent(least),
+            percent(most),
+            word(ratio.low)
+        )
+    } else {
+        format!("from {} to {}", plain(ratio.low), plain(ratio.high))
+    };
     let point = plain(ratio.point);
     match speech(metric) {
         Speech::Does(verb, noun) if ratio.point >= TIMES_FROM => {
@@ -322,10 +322,15 @@ fn inverse(ratio: Ratio) -> Ratio {
 }
 
 /// A share in percent, with as many places as it takes to show that it is not
-/// zero: `2 %`, `12.3 %`, `0.04 %`.
+/// zero: `2.0 %`, `12.3 %`, `0.04 %`.
 fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    format!("{} %", digits(percent, places(&[percent])))
+    format!("{} %", grouped_decimal(percent, places(&[percent])))
+}
+
+/// As a user says it: the margin of 2 % is not called 2.0 %.
+fn margin(share: f64) -> String {
+    percent(share).replace(".0 %", " %")
 }
 
 /// `12.3 % (11.0 to 13.6 %)`.
@@ -338,15 +343,6 @@ fn range(point: f64, low: f64, high: f64) -> String {
         grouped_decimal(low, places),
         grouped_decimal(high, places)
     )
-}
-
-fn digits(percent: f64, places: usize) -> String {
-    let plain = grouped_decimal(percent, places);
-    // The margin of 2 % is not called 2.0 %.
-    match plain.strip_suffix(".0") {
-        Some(whole) => whole.to_owned(),
-        None => plain,
-    }
 }
 
 /// One decimal, or as many as show that none of them is zero (up to 4).

@@ -3,8 +3,7 @@
 use super::super::fixture::sound;
 use super::super::{Arm, ArmPair, Basis, Compared, Comparison, Finding, Metric, Ratio, summarize};
 use super::{
-    caveat, caveats, duet_caveat, headline, host, joint_caveat, p99_caveat, precision_caveat,
-    sentence,
+    caveat, caveats, duet_caveat, headline, joint_caveat, p99_caveat, precision_caveat, sentence,
 };
 
 fn blocks() -> Basis {
@@ -67,14 +66,28 @@ fn the_four_sentences_word_for_word() {
         ),
         (
             said(rate, Some((1.004, 0.992, 1.016)), Finding::Same),
-            "no difference larger than 2 % between tis and api_server in tokens per second: \
+            "no difference larger than 2 %: \
              api_server generates 0.4 % more tokens per second than tis (from 0.8 % fewer to \
              1.6 % more)",
         ),
         (
+            said(ttft, Some((0.99, 0.985, 0.9996)), Finding::Same),
+            "no difference larger than 2 %: api_server's mean time to first token is 1.0 % shorter \
+             than tis's (0.04 % to 1.5 % shorter)",
+        ),
+        (
+            said(
+                ttft,
+                Some((2.5, 0.9, 4.0)),
+                Finding::Undecided { more_blocks: None },
+            ),
+            "not decided: api_server's mean time to first token is 2.50 times tis's (from 10.0 % \
+             shorter to 4.00 times); how many more blocks would decide cannot be told",
+        ),
+        (
             said(ttft, Some((0.99, 0.96, 1.021)), undecided),
-            "not decided: api_server's mean time to first token is 1 % shorter than tis's (from \
-             4 % shorter to 2.1 % longer); about 14 more blocks would decide if the spread stays \
+            "not decided: api_server's mean time to first token is 1.0 % shorter than tis's (from \
+             4.0 % shorter to 2.1 % longer); about 14 more blocks would decide if the spread stays \
              what it is: start anew with --blocks 20",
         ),
         (
@@ -122,6 +135,10 @@ fn the_headline_takes_the_widest_gap() {
     assert!(headline(&three).starts_with("api_server generates 5.0 %"));
     three.basis = Basis::Requests { pairs: 40 };
     let words = headline(&three);
+    assert!(
+        words.starts_with("in these two runs, made apart, api_server generates"),
+        "{words}"
+    );
     assert!(words.contains("made apart (40 requests of both"), "{words}");
     three.pairs.clear();
     assert_eq!(headline(&three), "");
@@ -131,7 +148,10 @@ fn the_headline_takes_the_widest_gap() {
 fn caveats_are_said_where_they_hold() {
     assert_eq!(caveat(&blocks()), None);
     let few = p99_caveat(&blocks()).unwrap();
-    assert!(few.contains("100 requests: one of them"), "{few}");
+    assert!(
+        few.contains("100 requests: one of them lies beyond"),
+        "{few}"
+    );
     let many = Basis::Blocks {
         blocks: 6,
         requests: 1000,
@@ -174,35 +194,27 @@ fn a_precision_that_was_not_reached_is_named() {
 
 #[test]
 fn a_duet_on_one_host_is_named() {
-    let run = |address: &str, duet: bool| {
+    let words = |duet: bool, shared_host: Option<&str>| {
         let mut run = sound();
-        run.header.address = address.to_owned();
         run.header.experiment = Some(crate::record::Experiment {
             duet,
+            shared_host: shared_host.map(str::to_owned),
             ..crate::record::Experiment::default()
         });
-        run
+        let summary = summarize(&run);
+        duet_caveat(&[Arm {
+            run: &run,
+            summary: &summary,
+        }])
     };
-    let words = |one: &str, other: &str, duet: bool| {
-        let runs = [run(one, duet), run(other, duet)];
-        let summaries = runs.each_ref().map(summarize);
-        let arms: Vec<Arm<'_>> = runs
-            .iter()
-            .zip(&summaries)
-            .map(|(run, summary)| Arm { run, summary })
-            .collect();
-        duet_caveat(&arms)
-    };
-    let found = words("127.0.0.1:1", "http://127.0.0.1:2/v1", true).unwrap();
-    assert!(found.contains("answers from 127.0.0.1: unless"), "{found}");
-    assert_eq!(words("127.0.0.1:1", "127.0.0.1:2", false), None);
-    assert_eq!(words("one:1", "two:1", true), None);
-    for (address, expected) in [
-        ("[::1]:80", "::1"),
-        ("https://a.b/c:d", "a.b"),
-        ("grpc://h:1", "h"),
-        ("", ""),
-    ] {
-        assert_eq!(host(address), expected);
-    }
+    let found = words(true, Some("tis and api_server on this machine")).unwrap();
+    assert!(
+        found.contains("one host (tis and api_server on this machine)"),
+        "{found}"
+    );
+    assert_eq!(
+        words(false, Some("tis and api_server on this machine")),
+        None
+    );
+    assert_eq!(words(true, None), None);
 }

@@ -41,7 +41,6 @@ pub(super) fn of_blocks(run: &Run) -> Option<Steady> {
         return None;
     }
     let recounts = tokens::recounts(run);
-    let share = tokens_per_message(run, &recounts);
     let mut sum = Steady {
         output_tokens: Some(0.0),
         ..Steady::default()
@@ -52,7 +51,7 @@ pub(super) fn of_blocks(run: &Run) -> Option<Steady> {
     for record in run.records.iter().chain(&run.lead_in) {
         let windows = windows.iter().filter(|(number, _)| *number == record.block);
         for (_, window) in windows {
-            add(&mut sum, record, *window, &recounts, share);
+            add(&mut sum, record, *window, &recounts);
         }
     }
     Some(sum)
@@ -67,18 +66,12 @@ pub(super) fn of_window(run: &Run, window: Window) -> Steady {
         ..Steady::default()
     };
     for record in run.records.iter().chain(&run.lead_in) {
-        add(&mut sum, record, window, &recounts, None);
+        add(&mut sum, record, window, &recounts);
     }
     sum
 }
 
-fn add(
-    sum: &mut Steady,
-    record: &Record,
-    (from_ns, to_ns): Window,
-    recounts: &Recounts,
-    share: Option<f64>,
-) {
+fn add(sum: &mut Steady, record: &Record, (from_ns, to_ns): Window, recounts: &Recounts) {
     if !record.is_ok() {
         return;
     }
@@ -95,7 +88,7 @@ fn add(
     }
     let dealt = match silent {
         0 => Some(0.0),
-        silent => silent_share(record, recounts, share).map(|each| each * silent as f64),
+        silent => silent_share(record, recounts).map(|each| each * silent as f64),
     };
     sum.output_tokens = sum
         .output_tokens
@@ -104,29 +97,12 @@ fn add(
 }
 
 /// Tokens of each message whose number the wire does not tell: what was counted
-/// of the answer and not told, dealt out alike. A request that leads in asks for
-/// a shorter answer than the plan's request of the same index, whose text is the
-/// one that was tokenized: where the wire does not count it, its messages have
-/// as many tokens as those of the run's other answers.
-fn silent_share(record: &Record, recounts: &Recounts, share: Option<f64>) -> Option<f64> {
-    if record.lead_in && record.completion_tokens.is_none() {
-        return share;
-    }
+/// of the answer and not told, dealt out alike.
+fn silent_share(record: &Record, recounts: &Recounts) -> Option<f64> {
     let (counted, _) = tokens::count(record, recounts).generated?;
     let told: u64 = record.marks.iter().map(|mark| u64::from(mark.tokens)).sum();
     let silent = record.marks.iter().filter(|mark| mark.tokens == 0).count();
     (silent > 0).then(|| counted.saturating_sub(told) as f64 / silent as f64)
-}
-
-/// Tokens per message over the finished requests of the blocks; `None` where a
-/// count is missing.
-fn tokens_per_message(run: &Run, recounts: &Recounts) -> Option<f64> {
-    let (mut tokens, mut messages) = (0_u64, 0_usize);
-    for record in run.records.iter().filter(|record| record.is_ok()) {
-        tokens += tokens::count(record, recounts).generated?.0;
-        messages += record.marks.len();
-    }
-    (messages > 0).then(|| tokens as f64 / messages as f64)
 }
 
 #[cfg(test)]
@@ -223,13 +199,13 @@ mod tests {
         );
         assert_eq!(of_blocks(&run).unwrap().output_tokens, None, "uncounted");
         run.recount = Recount {
-            answers: vec![(7, 6, 1)],
+            in_blocks: vec![(run.records[0].key(), 6, 1), (run.lead_in[0].key(), 2, 1)],
             ..Recount::default()
         };
-        // 6 tokens over 4 messages, 2 of them inside, in both answers.
-        assert_eq!(of_blocks(&run).unwrap().output_tokens, Some(6.0));
-        run.lead_in[0].completion_tokens = Some(2);
+        // 6 tokens over 4 messages, 2 of them inside; 2 tokens over as many.
         assert_eq!(of_blocks(&run).unwrap().output_tokens, Some(4.0));
+        run.lead_in[0].completion_tokens = Some(8);
+        assert_eq!(of_blocks(&run).unwrap().output_tokens, Some(7.0));
     }
 
     #[test]

@@ -169,18 +169,8 @@ fn steady_rates(run: &Run) -> Rates {
     }
 }
 
-/// A run's plan; in a run of blocks, that of the blocks that were begun: a
-/// precision may ask for more than were planned, a time limit for fewer.
-fn planned(run: &Run) -> u64 {
-    let blocks = u64::try_from(run.blocks.len()).unwrap_or(u64::MAX);
-    match &run.header.experiment {
-        Some(of) if blocks > 0 => blocks.saturating_mul(u64::from(of.block_requests)),
-        _ => u64::from(run.header.num_prompts),
-    }
-}
-
 fn counts(run: &Run) -> Counts {
-    let planned = planned(run);
+    let planned = u64::from(run.header.num_prompts);
     let seen = u64::try_from(run.records.len()).unwrap_or(u64::MAX);
     let mut failed_by_kind: BTreeMap<String, u64> = BTreeMap::new();
     for record in run.records.iter().filter(|record| !record.is_ok()) {

@@ -24,14 +24,21 @@ pub struct Arm<'a> {
 /// numbers.
 #[must_use]
 pub fn labels(arms: &[Arm<'_>]) -> Vec<String> {
+    let backends = arms.iter().map(|arm| arm.run.header.backend.as_str());
+    labels_of(&backends.collect::<Vec<_>>())
+}
+
+/// The same from the names of the arms' backends.
+#[must_use]
+pub fn labels_of(backends: &[&str]) -> Vec<String> {
     let mut total: HashMap<&str, usize> = HashMap::new();
-    for arm in arms {
-        *total.entry(&arm.run.header.backend).or_default() += 1;
+    for name in backends {
+        *total.entry(name).or_default() += 1;
     }
     let mut seen: HashMap<&str, usize> = HashMap::new();
-    arms.iter()
-        .map(|arm| {
-            let name = arm.run.header.backend.as_str();
+    backends
+        .iter()
+        .map(|name| {
             let number = seen.entry(name).or_default();
             *number += 1;
             match total.get(name) {
@@ -40,6 +47,15 @@ pub fn labels(arms: &[Arm<'_>]) -> Vec<String> {
             }
         })
         .collect()
+}
+
+/// Whether the runs are arms of one experiment, so that their blocks are pairs
+/// (for [`super::compare_blocks`]). Runs that are not were made apart.
+#[must_use]
+pub fn one_experiment(arms: &[Arm<'_>]) -> bool {
+    let id = |arm: &Arm<'_>| Some(arm.run.header.experiment.as_ref()?.id.clone());
+    let first = arms.first().and_then(id);
+    first.is_some() && arms.iter().all(|arm| id(arm) == first)
 }
 
 /// Judges every arm by itself and all of them together. One arm is judged as

@@ -108,12 +108,16 @@ impl Desk {
         self.run(&args)
     }
 
-    /// Runs `compare` with the bundled data.
+    /// Runs `compare` with the bundled data, in two blocks unless `more` says
+    /// how many.
     pub fn compare(&self, arms: &[&str], more: &[&str]) -> Left {
         let (tokenizer, dataset) = (tokenizer(), dataset());
         let mut args = vec!["compare", &tokenizer, &dataset];
         for arm in arms {
             args.extend(["--backend", arm]);
+        }
+        if !more.contains(&"--blocks") && !more.contains(&"--precision") {
+            args.extend(["--blocks", "2"]);
         }
         args.extend(more);
         args.extend(quick(more));

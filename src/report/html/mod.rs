@@ -1,9 +1,122 @@
-//! The report as one HTML file.
+//! The report as one HTML file: nothing is fetched, nothing runs, and all words
+//! from elsewhere are text. Verdict and headline first, then what they rest on.
+
+mod drawings;
+mod markup;
 
 use super::findings::Findings;
+use super::sentences::headline;
+use super::tables::{arms, compared, setup, waterfall};
+use crate::stats::words::counted;
+pub(super) use markup::escape;
+use markup::{Page, legend};
 
-/// The whole page.
+/// The whole page. Ends with a line feed.
 #[must_use]
 pub fn page(findings: &Findings<'_>) -> String {
-    findings.names().join(" ")
+    let names = findings.names();
+    let mut page = Page::new(&title(findings, &names));
+    judgement(&mut page, findings, &names);
+    comparison(&mut page, findings);
+    waterfalls(&mut page, findings, &names);
+    page.section("The arms");
+    let plain_ratios = findings.comparison.is_none();
+    page.raw(&legend(&names, &(0..names.len()).collect::<Vec<_>>()));
+    page.sheet(&arms::sheet(findings.arms, &names, plain_ratios));
+    page.notes(&arms::notes(findings.arms, &names, plain_ratios));
+    page.section("Request by request, and over time");
+    page.drawings(&drawings::of_runs(findings, &names), &names);
+    measured(&mut page, findings, &names);
+    page.finish(findings.arms.first().map(|arm| &arm.run.header))
+}
+
+fn title(findings: &Findings<'_>, names: &[String]) -> String {
+    format!("{}: {}", word(findings), names.join(" against "))
+}
+
+fn word(findings: &Findings<'_>) -> &'static str {
+    if findings.verdict.is_valid() {
+        "VALID"
+    } else {
+        "INVALID"
+    }
+}
+
+fn judgement(page: &mut Page, findings: &Findings<'_>, names: &[String]) {
+    let reasons = &findings.verdict.reasons;
+    let count = u64::try_from(reasons.len()).unwrap_or(u64::MAX);
+    if reasons.is_empty() {
+        page.raw("<h1 class=\"valid\">VALID</h1>");
+    } else {
+        let count = counted(count, "reason", "reasons");
+        page.raw(&format!(
+            "<h1 class=\"invalid\">INVALID: {count}</h1><ol class=\"why\">"
+        ));
+        for reason in reasons {
+            let arm = reason.arm.and_then(|arm| names.get(arm));
+            let about = arm.map_or(String::new(), |name| format!("{name}: "));
+            let rule = match reason.rule {
+                0 => String::new(),
+                rule => format!(" (rule {rule})"),
+            };
+            page.raw(&format!(
+                "<li>{}<br><b>cure:</b> {}</li>",
+                escape(&format!("{about}{}{rule}", reason.text)),
+                escape(&reason.cure)
+            ));
+        }
+        page.raw("</ol>");
+    }
+    for sentence in headline(findings) {
+        page.paragraph("headline", &sentence);
+    }
+    if let Some(simulated) = findings.simulated() {
+        page.paragraph("simulated", &simulated);
+    }
+}
+
+fn comparison(page: &mut Page, findings: &Findings<'_>) {
+    let Some(comparison) = findings.comparison else {
+        return;
+    };
+    page.section("How large the difference is, and how sure that is");
+    page.notes(&compared::notes(comparison, findings.arms));
+    for table in compared::tables(comparison) {
+        page.raw(&format!("<h3>{}</h3>", escape(&table.title)));
+        page.sheet(&table.sheet);
+    }
+    page.drawings(&drawings::of_blocks(comparison), &comparison.arms);
+}
+
+fn waterfalls(page: &mut Page, findings: &Findings<'_>, names: &[String]) {
+    if findings.waterfalls.is_empty() {
+        return;
+    }
+    page.section("Where the difference comes from");
+    let drawn: Vec<_> = findings
+        .waterfalls
+        .iter()
+        .map(|of| super::chart::waterfall::draw(of, names))
+        .collect();
+    page.drawings(&drawn, names);
+    for of in findings.waterfalls {
+        page.raw(&format!(
+            "<h3>{}</h3>",
+            escape(&waterfall::title(of, names))
+        ));
+        page.sheet(&waterfall::sheet(of, names));
+        page.notes(&waterfall::sources(of));
+    }
+}
+
+fn measured(page: &mut Page, findings: &Findings<'_>, names: &[String]) {
+    page.section("How it was measured");
+    page.sheet_of_words(&setup::sheet(findings, names));
+    let commands = setup::commands(findings);
+    if !commands.is_empty() {
+        page.raw(&format!(
+            "<p>To repeat it:</p><pre>{}</pre>",
+            escape(&commands.join("\n"))
+        ));
+    }
 }

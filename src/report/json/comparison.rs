@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 
-use super::super::sentences::{arms, sentence};
-use crate::stats::{Basis, Compared, Comparison, Finding, Metric};
+use crate::stats::{Basis, Compared, Comparison, Finding, Metric, sentence};
 
 #[derive(Serialize)]
 pub(super) struct Shown<'a> {
@@ -50,8 +49,7 @@ struct Row<'a> {
 impl<'a> Shown<'a> {
     pub(super) fn of(comparison: &'a Comparison) -> Self {
         let pairs = comparison.pairs.iter().map(|pair| {
-            let (first, other) = arms(comparison, pair.other);
-            let row = |of| row(of, &first, &other, comparison.margin);
+            let row = |of: &'a Compared| row(of, sentence(comparison, pair, of.metric));
             Pair {
                 first: 0,
                 other: pair.other,
@@ -84,7 +82,7 @@ fn basis(of: &Basis) -> Paired {
     }
 }
 
-fn row<'a>(of: &'a Compared, first: &str, other: &str, margin: f64) -> Row<'a> {
+fn row(of: &Compared, sentence: String) -> Row<'_> {
     let (finding, more_blocks) = match of.finding {
         Finding::First => ("first_better", None),
         Finding::Other => ("other_better", None),
@@ -101,7 +99,7 @@ fn row<'a>(of: &'a Compared, first: &str, other: &str, margin: f64) -> Row<'a> {
         ratio_by_block: &of.blocks,
         finding,
         more_blocks,
-        sentence: sentence(of, first, other, margin),
+        sentence,
     }
 }
 

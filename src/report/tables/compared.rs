@@ -2,12 +2,10 @@
 //! follows. Says which metrics decide and which are only looked at.
 
 use super::super::format::{ABSENT, number};
-use super::super::sentences::{arms, basis, finding, is_tail, metric_name};
+use super::super::sentences::{arms, basis, finding, metric_name, share};
 use super::Sheet;
-use crate::stats::{ArmPair, Basis, Comparison, Ratio};
-
-/// Below so many samples, a 99th percentile is the slowest one or two of them.
-const TAIL_SAMPLES: u32 = 200;
+use crate::stats::words::one_line;
+use crate::stats::{Arm, ArmPair, Comparison, Ratio, caveats};
 
 /// One pair of arms.
 pub(in super::super) struct Table {
@@ -61,44 +59,15 @@ pub(in super::super) fn interval(of: Option<Ratio>) -> String {
 }
 
 /// What must be known to read the tables.
-pub(in super::super) fn notes(comparison: &Comparison) -> Vec<String> {
-    let primary = comparison.pairs.first().map_or(0, |pair| {
-        pair.metrics.iter().filter(|of| of.primary).count()
-    });
-    let corrected = match primary {
-        0 | 1 => "",
-        _ => ", their intervals corrected for their number",
-    };
+pub(in super::super) fn notes(comparison: &Comparison, arms: &[Arm<'_>]) -> Vec<String> {
     let mut notes = vec![
         format!("compared over {}", basis(&comparison.basis)),
         format!(
             "a difference of up to {} % counts as none; secondary metrics are looked at and decide \
-             nothing{}",
-            comparison.margin * 100.0,
-            match primary {
-                0 | 1 => String::new(),
-                many => format!("; {many} metrics are primary{corrected}"),
-            }
+             nothing",
+            share(comparison.margin)
         ),
     ];
-    notes.extend(tail_caveat(comparison));
-    notes
-}
-
-/// A percentile of a small block is a bad estimate, and says so.
-fn tail_caveat(comparison: &Comparison) -> Option<String> {
-    let Basis::Blocks { requests, .. } = comparison.basis else {
-        return None;
-    };
-    let tails = comparison
-        .pairs
-        .iter()
-        .flat_map(|pair| &pair.metrics)
-        .any(|of| is_tail(of.metric));
-    (tails && requests < TAIL_SAMPLES).then(|| {
-        format!(
-            "p99 is taken of each block: of {requests} requests it is all but the slowest one, so it \
-             speaks of a block's slowest requests, not of one in a hundred"
-        )
-    })
+    notes.extend(caveats(comparison, arms));
+    notes.iter().map(|note| one_line(note, 600)).collect()
 }

@@ -223,6 +223,20 @@ mod tests {
         }
 
         #[test]
+        fn a_faster_machine_changes_no_width(values in prop::collection::vec(-0.2..0.2_f64, 2..9), by in -1.0..1.0_f64, staged: bool) {
+            let scaled: Vec<f64> = values.iter().map(|value| value + by).collect();
+            let ratio = |values: &[f64]| {
+                let spread = Spread::of(values, staged, 1).unwrap();
+                ratio_of(spread.mean, spread.bounds().unwrap())
+            };
+            if let (Some(one), Some(other)) = (ratio(&values), ratio(&scaled)) {
+                for (one, other) in [(one.point, other.point), (one.low, other.low), (one.high, other.high)] {
+                    prop_assert!((other / one / by.exp() - 1.0).abs() < 1e-9);
+                }
+            }
+        }
+
+        #[test]
         fn a_swap_of_the_arms_turns_everything_round(values in prop::collection::vec(-0.2..0.2_f64, 2..9), staged: bool) {
             let turned: Vec<f64> = values.iter().map(|value| -value).collect();
             let (one, other) = (Spread::of(&values, staged, 2).unwrap(), Spread::of(&turned, staged, 2).unwrap());

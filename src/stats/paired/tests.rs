@@ -125,6 +125,11 @@ fn only_blocks_that_all_arms_finished_count() {
         "{words}"
     );
     assert!(found.contains_key("interrupted"), "{found:?}");
+    let mut apart = runs.clone();
+    apart[1].header.experiment.as_mut().unwrap().id = "two".to_owned();
+    assert!(with_arms(&runs, super::super::one_experiment));
+    assert!(!with_arms(&apart, super::super::one_experiment));
+    assert!(!codes(&apart).contains_key("blocks_missing"));
     // A time limit ends both alike: no objection.
     let both = [arm(0, &[100; 4]), arm(1, &[100; 4])];
     assert!(codes(&both).is_empty(), "{:?}", codes(&both));
@@ -209,6 +214,15 @@ fn several_primary_metrics_widen_each_other() {
     let metric = Metric::E2eMean;
     assert!((width(&two, metric) - width(&one, metric)).abs() < 1e-12);
     assert_eq!(with(&[]), one);
+    let mut run = runs[0].clone();
+    let experiment = run.header.experiment.as_mut().unwrap();
+    experiment.primary = ["ttft", "no such", "rps", "ttft"]
+        .map(str::to_owned)
+        .to_vec();
+    experiment.precision = Some(0.01);
+    let options = Options::of(&run);
+    assert_eq!(options.primary, [Metric::FtlMean, Metric::RequestsPerS]);
+    assert_eq!((options.precision, options.margin), (Some(0.01), 0.02));
 }
 
 #[test]

@@ -35,19 +35,20 @@ impl Default for Options {
 }
 
 impl Options {
-    /// As the experiment says that `run` is an arm of.
+    /// As the experiment says that `run` is an arm of; a metric that this version
+    /// does not know is left out.
     #[must_use]
     pub fn of(run: &Run) -> Self {
         let experiment = run.header.experiment.as_ref();
-        experiment.map_or_else(Self::default, |of| Self {
-            // A name that this version does not know cannot have decided in it.
-            primary: of
-                .primary
-                .iter()
-                .filter_map(|name| Metric::of_name(name))
-                .collect(),
-            margin: of.margin,
-            precision: of.precision,
+        experiment.map_or_else(Self::default, |of| {
+            let names = of.primary.iter();
+            let mut options = Self {
+                margin: of.margin,
+                precision: of.precision,
+                primary: names.filter_map(|name| Metric::of_name(name)).collect(),
+            };
+            options.primary = options.primary();
+            options
         })
     }
 

@@ -1,0 +1,191 @@
+//! Elements of the page. Whatever is not ours goes through [`escape`].
+
+use super::super::chart::{Drawing, look, marker};
+use super::super::tables::{Line, Sheet};
+use crate::record::RunHeader;
+use crate::stats::words::one_line;
+
+/// How it looks: on a phone, on paper, by day and by night.
+const STYLE: &str = include_str!("style.css");
+
+/// Text that HTML takes for what it is, in an element or a quoted attribute.
+/// Control characters become blanks (but for line feeds).
+pub(in super::super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\n' => out.push('\n'),
+            letter if letter.is_control() => out.push(' '),
+            letter => out.push(letter),
+        }
+    }
+    out
+}
+
+/// A page that grows.
+pub(super) struct Page {
+    out: String,
+}
+
+impl Page {
+    /// The head. No script may run and nothing may be fetched: the policy says
+    /// so to the browser, too.
+    pub(super) fn new(title: &str) -> Self {
+        Self {
+            out: format!(
+                "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+                 <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+                 <meta name=\"color-scheme\" content=\"light dark\">\n\
+                 <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
+                 style-src 'unsafe-inline'\">\n<title>{}</title>\n<style>\n{STYLE}</style>\n\
+                 </head>\n<body>\n<main>\n",
+                escape(&one_line(title, 200))
+            ),
+        }
+    }
+
+    /// Appends markup of ours.
+    pub(super) fn raw(&mut self, markup: &str) {
+        self.out.push_str(markup);
+        self.out.push('\n');
+    }
+
+    /// A heading.
+    pub(super) fn section(&mut self, title: &str) {
+        self.raw(&format!("<h2>{}</h2>", escape(title)));
+    }
+
+    /// A paragraph.
+    pub(super) fn paragraph(&mut self, class: &str, text: &str) {
+        self.raw(&format!("<p class=\"{class}\">{}</p>", escape(text)));
+    }
+
+    /// Sentences below a table.
+    pub(super) fn notes(&mut self, notes: &[String]) {
+        if notes.is_empty() {
+            return;
+        }
+        self.raw("<ul class=\"notes\">");
+        for note in notes {
+            self.raw(&format!("<li>{}</li>", escape(note)));
+        }
+        self.raw("</ul>");
+    }
+
+    /// A table of figures.
+    pub(super) fn sheet(&mut self, sheet: &Sheet) {
+        self.raw(&table(sheet, "figures"));
+    }
+
+    /// A table of words.
+    pub(super) fn sheet_of_words(&mut self, sheet: &Sheet) {
+        self.raw(&table(sheet, "words"));
+    }
+
+    /// Charts side by side, as many as there is room for.
+    pub(super) fn drawings(&mut self, drawings: &[Drawing], names: &[String]) {
+        self.raw("<div class=\"charts\">");
+        for drawing in drawings {
+            self.raw(&figure(drawing, names));
+        }
+        self.raw("</div>");
+    }
+
+    /// The whole page.
+    pub(super) fn finish(mut self, header: Option<&RunHeader>) -> String {
+        if let Some(header) = header {
+            let text = format!("pairbench {}", one_line(&header.tool_version, 40));
+            self.raw(&format!("<footer>{}</footer>", escape(&text)));
+        }
+        self.raw("</main>\n</body>\n</html>");
+        self.out
+    }
+}
+
+fn table(sheet: &Sheet, class: &str) -> String {
+    let mut out = format!("<div class=\"scroll\"><table class=\"{class}\"><thead><tr>");
+    for head in &sheet.head {
+        out.push_str(&format!("<th scope=\"col\">{}</th>", escape(head)));
+    }
+    out.push_str("</tr></thead><tbody>");
+    let columns = sheet.head.len();
+    for line in &sheet.lines {
+        match line {
+            Line::Section(title) => out.push_str(&format!(
+                "\n<tr class=\"part\"><th colspan=\"{columns}\" scope=\"rowgroup\"><span>{}</span></th></tr>",
+                escape(title)
+            )),
+            Line::Row(name, cells) => {
+                out.push_str(&format!("\n<tr><th scope=\"row\">{}</th>", escape(name)));
+                for cell in cells {
+                    out.push_str(&format!("<td>{}</td>", escape(cell)));
+                }
+                out.push_str("</tr>");
+            }
+        }
+    }
+    out.push_str("</tbody></table></div>");
+    out
+}
+
+fn figure(drawing: &Drawing, names: &[String]) -> String {
+    let note = match drawing.note.is_empty() {
+        true => String::new(),
+        false => format!("<p>{}</p>", escape(&drawing.note)),
+    };
+    format!(
+        "<figure><figcaption>{}</figcaption>{}{}{note}<details><summary>the figures</summary>{}\
+         </details></figure>",
+        escape(&drawing.title),
+        drawing.svg,
+        legend(names, &drawing.legend),
+        table(&drawing.sheet, "figures")
+    )
+}
+
+/// The look of arms beside their names; a place beyond the names is what was
+/// asked for.
+pub(super) fn legend(names: &[String], places: &[usize]) -> String {
+    if places.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from("<p class=\"legend\">");
+    for &place in places {
+        let name = names.get(place).map_or("asked for", String::as_str);
+        let look = look(place);
+        out.push_str(&format!(
+            "<span><svg viewBox=\"0 0 30 12\" aria-hidden=\"true\"><path class=\"l a{look}\" \
+             d=\"M1 6H29\"/><path class=\"p a{look}\" d=\"{}\"/></svg>{}</span> ",
+            marker(place, 15.0, 6.0),
+            escape(name)
+        ));
+    }
+    out.push_str("</p>");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn nothing_foreign_becomes_markup() {
+        for (text, expected) in [
+            (
+                "<script>alert('x')</script>",
+                "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;",
+            ),
+            ("\" onload=\"x", "&quot; onload=&quot;x"),
+            ("&lt;", "&amp;lt;"),
+            ("a\u{0}b\u{1b}[2J", "a b [2J"),
+            ("é\n中", "é\n中"),
+        ] {
+            assert_eq!(escape(text), expected);
+        }
+    }
+}
