@@ -5,6 +5,8 @@
 
 mod costs;
 mod counters;
+#[cfg(test)]
+mod made;
 mod slice;
 mod source;
 #[cfg(test)]
@@ -19,7 +21,7 @@ use super::comparison::{Estimate, Part, PartKind, Time, Waterfall};
 use super::instrument::floor_difference;
 use super::interval::Interval;
 use super::together::{Arm, labels};
-use source::Sides;
+use source::{Side, Sides};
 
 /// Largest difference of two paces that counts as none, as a share.
 const SAME_PACE_MOST: f64 = 0.02;
@@ -151,13 +153,10 @@ fn parts(pairs: &[Pair], sides: &Sides<'_>) -> Vec<Part> {
             source: sides.client(floor.is_some()),
         });
     }
-    let calls: [(PartKind, fn(&Costs) -> f64); 2] = [
-        (PartKind::Connect, |costs| costs.connect),
-        (PartKind::Preprocess, |costs| costs.preprocess),
-    ];
-    for (kind, of) in calls {
-        found.extend(call(pairs, sides, kind, of));
-    }
+    let connect = call(pairs, sides, PartKind::Connect, |costs| costs.connect);
+    found.extend(connect);
+    let pre = call(pairs, sides, PartKind::Preprocess, |costs| costs.preprocess);
+    found.extend(pre);
     found.extend(served(pairs, sides, floor));
     let post = call(pairs, sides, PartKind::Postprocess, |costs| {
         costs.postprocess
@@ -174,10 +173,29 @@ fn call(pairs: &[Pair], sides: &Sides<'_>, kind: PartKind, of: fn(&Costs) -> f64
     let (slow_ns, fast_ns) = (mean_of(|pair| &pair.slow), mean_of(|pair| &pair.fast));
     let chained = |side: fn(&Pair) -> &Costs| pairs.iter().any(|pair| side(pair).chained);
     let chained = (chained(|pair| &pair.slow), chained(|pair| &pair.fast));
+    let inside = |side: fn(&Pair) -> &Costs| {
+        let each = pairs.iter().map(|pair| match kind {
+            PartKind::Preprocess => side(pair).inside.0,
+            PartKind::Postprocess => side(pair).inside.1,
+            _ => None,
+        });
+        let each: Option<Vec<f64>> = each.collect();
+        each.map(|each| mean(&each))
+    };
+    let slow = Side {
+        mean_ns: slow_ns,
+        inside_ns: inside(|pair| &pair.slow),
+        chained: chained.0,
+    };
+    let fast = Side {
+        mean_ns: fast_ns,
+        inside_ns: inside(|pair| &pair.fast),
+        chained: chained.1,
+    };
     (slow_ns != 0.0 || fast_ns != 0.0).then(|| Part {
         kind,
         estimate: difference(pairs, of),
-        source: sides.call(kind, (slow_ns, fast_ns), chained),
+        source: sides.call(kind, slow, fast),
     })
 }
 

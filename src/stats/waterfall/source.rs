@@ -23,6 +23,17 @@ pub(super) struct Sides<'a> {
     pub(super) same_pace: Option<(f64, f64)>,
 }
 
+/// One arm's share of a part.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Side {
+    /// What it takes, on average.
+    pub(super) mean_ns: f64,
+    /// Time of one call within the server, by its counters.
+    pub(super) inside_ns: Option<f64>,
+    /// The server makes the calls itself.
+    pub(super) chained: bool,
+}
+
 impl Sides<'_> {
     /// Of the client's own delay.
     pub(super) fn client(&self, calibrated: bool) -> String {
@@ -42,21 +53,21 @@ impl Sides<'_> {
     }
 
     /// Of calls that one of the arms made.
-    pub(super) fn call(
-        &self,
-        kind: PartKind,
-        (slow_ns, fast_ns): (f64, f64),
-        (slow_chained, fast_chained): (bool, bool),
-    ) -> String {
-        let side = |name: &str, ns: f64, chained: bool| match (kind, chained) {
-            (PartKind::Preprocess | PartKind::Postprocess, true) => {
-                format!(
-                    "{name}: {} ms, in the server by its ModelStatistics",
-                    millis(ns)
-                )
+    pub(super) fn call(&self, kind: PartKind, slow: Side, fast: Side) -> String {
+        let side = |name: &str, of: Side| {
+            let ms = millis(of.mean_ns);
+            match of.inside_ns {
+                _ if of.mean_ns == 0.0 => format!("{name}: none"),
+                _ if of.chained && kind != PartKind::Connect => {
+                    format!("{name}: {ms} ms, in the server by its ModelStatistics")
+                }
+                Some(inside_ns) => format!(
+                    "{name}: {ms} ms, by the client's records; a call spends {} ms within the \
+                     server, by its ModelStatistics, and the rest on the wire",
+                    millis(inside_ns)
+                ),
+                None => format!("{name}: {ms} ms, by the client's records"),
             }
-            _ if ns == 0.0 => format!("{name}: none"),
-            _ => format!("{name}: {} ms, by the client's records", millis(ns)),
         };
         let how = match (kind, self.of) {
             (PartKind::Postprocess, Time::Itl) => {
@@ -69,8 +80,8 @@ impl Sides<'_> {
         };
         format!(
             "{how}{}; {}",
-            side(self.slow_name, slow_ns, slow_chained),
-            side(self.fast_name, fast_ns, fast_chained)
+            side(self.slow_name, slow),
+            side(self.fast_name, fast)
         )
     }
 
