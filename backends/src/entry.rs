@@ -73,6 +73,15 @@ pub struct ServeOptions {
     /// Triton: `output_ids` is the whole session buffer in every response, as
     /// LMDeploy sends it, not only the part that is filled.
     pub full_output_ids: bool,
+    /// Triton: time from a connection's arrival to the server's first word on
+    /// it.
+    pub connect: Duration,
+    /// Time that the front end takes for each streamed message.
+    pub front_end: Duration,
+    /// Triton: the ensemble's text loses its order, as a real one's does with
+    /// several postprocessing instances: every other piece comes before the one
+    /// in front of it, while the count of tokens stays right.
+    pub unordered_text: bool,
 }
 
 impl fmt::Debug for ServeOptions {
@@ -100,6 +109,9 @@ impl Default for ServeOptions {
             postprocess: Duration::ZERO,
             postprocess_instances: 16,
             full_output_ids: true,
+            connect: Duration::ZERO,
+            front_end: Duration::ZERO,
+            unordered_text: false,
         }
     }
 }

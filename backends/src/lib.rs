@@ -12,6 +12,7 @@ mod entry;
 mod error;
 mod request;
 mod sink;
+mod spend;
 mod tls;
 mod trace;
 mod triton;

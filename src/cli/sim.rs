@@ -45,6 +45,29 @@ pub struct SimArgs {
     #[arg(long = "sim-postprocess-ms", value_name = "MS", default_value_t = 1.0)]
     pub postprocess_ms: f64,
 
+    /// Calls of Triton's postprocessing model that run at once
+    #[arg(
+        long = "sim-postprocess-instances",
+        value_name = "N",
+        default_value_t = 16
+    )]
+    pub postprocess_instances: u32,
+
+    /// Time from a connection's arrival to Triton's first word on it, in
+    /// milliseconds
+    #[arg(long = "sim-connect-ms", value_name = "MS", default_value_t = 0.0)]
+    pub connect_ms: f64,
+
+    /// Time that a server's front end takes for each streamed message, in
+    /// milliseconds
+    #[arg(long = "sim-front-end-ms", value_name = "MS", default_value_t = 0.0)]
+    pub front_end_ms: f64,
+
+    /// Let the ensemble's pieces of text lose their order, as a real one's do
+    /// with several postprocessing instances
+    #[arg(long = "sim-unordered-text")]
+    pub unordered_text: bool,
+
     /// Fill Triton's messages with the ids that there are, not with the whole
     /// session buffer as turbomind does
     #[arg(long = "sim-trimmed-output-ids")]

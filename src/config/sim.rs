@@ -41,6 +41,7 @@ impl SimConfig {
             (args.max_running, "--sim-max-running"),
             (args.session_tokens, "--sim-session-tokens"),
             (args.tokens_per_message, "--sim-tokens-per-message"),
+            (args.postprocess_instances, "--sim-postprocess-instances"),
         ] {
             ensure!(value >= 1, "{flag} {value}: must be 1 or more");
         }
@@ -62,6 +63,10 @@ impl SimConfig {
                 api_keys: args.api_key.iter().cloned().collect(),
                 preprocess: millis(args.preprocess_ms, "--sim-preprocess-ms")?,
                 postprocess: millis(args.postprocess_ms, "--sim-postprocess-ms")?,
+                postprocess_instances: usize::try_from(args.postprocess_instances)?,
+                connect: millis(args.connect_ms, "--sim-connect-ms")?,
+                front_end: millis(args.front_end_ms, "--sim-front-end-ms")?,
+                unordered_text: args.unordered_text,
                 full_output_ids: !args.trimmed_output_ids,
                 ..ServeOptions::default()
             },

@@ -13,6 +13,7 @@ mod floor;
 mod instrument;
 mod interval;
 mod metric;
+mod order;
 mod paired;
 mod prompts;
 mod reason;
@@ -46,6 +47,7 @@ pub use floor::{Circumstances, Noise, delay, difference, floor_for, noise, sprea
 pub use instrument::floor_difference;
 pub use interval::Interval;
 pub use metric::{COMPARED, Metric, ratio};
+pub use order::{OutOfOrder, out_of_order};
 pub use paired::{
     DEFAULT_MARGIN, Options, PILOT_BLOCKS, PairedBlocks, blocks_needed, compare_apart,
     compare_blocks,

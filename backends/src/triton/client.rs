@@ -15,7 +15,7 @@ use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 
 use super::address::Address;
 use super::answer::Answer;
-use super::dial::{Dial, HTTP2, advice};
+use super::dial::{Dial, HTTP2, Heard, advice};
 use super::grpc;
 use super::line::{self, Line, Origin};
 use super::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
@@ -113,17 +113,23 @@ impl Client {
     }
 
     /// Opens a connection for one call, which gives the local port back as soon
-    /// as it is dropped.
+    /// as it is dropped. It is open when the server has said its first word: gRPC
+    /// C-core, LMDeploy's client, sends no call before (`chttp2_connector.cc`
+    /// waits for the SETTINGS frame).
     ///
     /// # Errors
     /// [`ErrorKind::Connect`].
     pub(super) async fn open(&self) -> Result<Line, Error> {
-        self.opened(self.dial.brief()).await
+        let brief = async {
+            let (stream, heard) = self.dial.brief().await?;
+            Ok((stream, Some(heard)))
+        };
+        self.opened(brief).await
     }
 
     async fn opened<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         &self,
-        stream: impl Future<Output = io::Result<S>>,
+        stream: impl Future<Output = io::Result<(S, Option<Heard>)>>,
     ) -> Result<Line, Error> {
         let refused = |words: &str| {
             let words = excerpt(words);
@@ -136,12 +142,14 @@ impl Client {
             )
         };
         let line = async {
-            let stream = stream.await?;
+            let (stream, heard) = stream.await?;
+            let unwilling = || io::Error::other("the server does not let HTTP/2 begin");
             let line = Line::over(stream, Arc::clone(&self.origin)).await;
-            line.map_err(|error| match error.into_io() {
-                Some(error) => error,
-                None => io::Error::other("the server does not let HTTP/2 begin"),
-            })
+            let line = line.map_err(|error| error.into_io().unwrap_or_else(unwilling))?;
+            if let Some(heard) = heard {
+                heard.await.map_err(|_| unwilling())?;
+            }
+            Ok::<_, io::Error>(line)
         };
         match tokio::time::timeout(self.connect_timeout, line).await {
             Ok(Ok(line)) => Ok(line),
@@ -173,7 +181,9 @@ impl Client {
         if let Some(line) = self.known() {
             return Ok(line);
         }
-        let line = self.opened(self.dial.lasting()).await?;
+        let line = self
+            .opened(async { Ok((self.dial.lasting().await?, None)) })
+            .await?;
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         *shared = Some(line.clone());
         Ok(line)

@@ -11,6 +11,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 
 /// HTTP/2 as TLS calls it (RFC 7301).
@@ -34,10 +35,13 @@ impl Dial {
     ///
     /// # Errors
     /// Why it cannot be opened.
-    pub(super) async fn brief(&self) -> io::Result<Brief<Box<dyn Stream>>> {
+    pub(super) async fn brief(&self) -> io::Result<(Brief<Box<dyn Stream>>, Heard)> {
         let socket = self.socket().await?;
         socket.set_zero_linger()?;
-        Ok(Brief(self.secured(socket).await?))
+        let (hear, heard) = oneshot::channel();
+        let stream = self.secured(socket).await?;
+        let hear = Some(hear);
+        Ok((Brief { stream, hear }, heard))
     }
 
     /// A connection for many calls.
@@ -169,7 +173,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Lasting<S> {
 /// that have not left yet, is nothing here: a connection is closed when its
 /// answer is in hand, or nobody wants it any more.
 #[derive(Debug)]
-pub(super) struct Brief<S>(S);
+pub(super) struct Brief<S> {
+    stream: S,
+    hear: Option<oneshot::Sender<()>>,
+}
+
+/// The server's first word on a connection.
+pub(super) type Heard = oneshot::Receiver<()>;
 
 impl<S: AsyncRead + Unpin> AsyncRead for Brief<S> {
     fn poll_read(
@@ -177,7 +187,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Brief<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
+        if let Some(hear) = self.hear.take()
+            && buffer.filled().len() > before
+        {
+            // Whoever opened it may be gone by now.
+            let _ = hear.send(());
+        }
+        Poll::Ready(read)
     }
 }
 
@@ -187,7 +205,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Brief<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -195,15 +213,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Brief<S> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, bytes)
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     /// Says no goodbye: a peer that answers it before the socket is closed

@@ -65,12 +65,13 @@ pub(crate) fn serve(listener: TcpListener, engine: Engine, options: ServeOptions
         listener.set_nonblocking(true).map_err(unusable)?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(unusable)?;
         let life = socket::Life::default();
+        let connect = options.connect;
         let sockets = TcpListenerStream::new(listener).map(|accepted| {
             let accepted = accepted?;
             // tonic's own setting does not reach sockets that are handed in,
             // and without it every first token waits some 40 ms.
             accepted.set_nodelay(true)?;
-            Ok::<_, std::io::Error>(life.socket(accepted))
+            Ok::<_, std::io::Error>(life.socket(accepted, connect))
         });
         Server::builder()
             .max_concurrent_streams(STREAMS_PER_CONNECTION)

@@ -67,13 +67,17 @@ pub(in super::super) fn draw(
     }
     Some(Drawing {
         title,
-        note: format!(
-            "band: 95 % interval of all blocks together; dashed: the margin of {} % within which a \
-             difference counts as none",
-            share(margin)
-        ),
+        note: note(margin),
         svg: frame.finish(),
         legend: Vec::new(),
         sheet,
     })
+}
+
+fn note(margin: f64) -> String {
+    format!(
+        "band: 95 % interval of all blocks together; dashed: the margin of {} % within which a \
+         difference counts as none",
+        share(margin)
+    )
 }

@@ -10,7 +10,7 @@ pub(super) const WIDTH: f64 = 360.0;
 pub(super) const HEIGHT: f64 = 230.0;
 
 /// Room left of the plot, for the words of the vertical axis.
-pub(super) const LEFT: f64 = 46.0;
+pub(super) const LEFT: f64 = 52.0;
 
 /// Where the plot ends on the right.
 pub(super) const RIGHT: f64 = WIDTH - 10.0;

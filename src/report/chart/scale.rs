@@ -88,7 +88,7 @@ impl Scale {
     }
 
     fn log_ticks(&self, decades: f64, wanted: u32) -> Vec<(f64, String)> {
-        let within: &[f64] = if decades * 3.0 <= f64::from(wanted) + 1.0 {
+        let within: &[f64] = if decades * 3.0 <= f64::from(wanted) + 1.5 {
             &[1.0, 2.0, 5.0]
         } else {
             &[1.0]
@@ -105,7 +105,7 @@ impl Scale {
             }
             power *= 10.0;
         }
-        let most = usize::try_from(wanted.max(2)).unwrap_or(2);
+        let most = usize::try_from(wanted + 2).unwrap_or(2);
         let every = found.len().div_ceil(most).max(1);
         found.into_iter().step_by(every).collect()
     }

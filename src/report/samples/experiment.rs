@@ -84,79 +84,51 @@ fn estimate(mean_ns: f64, half_ns: f64) -> Estimate {
     }
 }
 
-/// Where the first arm's time beyond the second's comes from: parts of both
-/// signs and a rest, which add up.
-pub(in super::super) fn waterfalls() -> Vec<Waterfall> {
-    let part = |kind, mean_ns, half_ns, source: &str| Part {
+fn part(kind: PartKind, mean_ns: f64, half_ns: f64, source: &str) -> Part {
+    Part {
         kind,
         estimate: estimate(mean_ns, half_ns),
         source: source.to_owned(),
+    }
+}
+
+/// Where the first arm's time beyond the second's comes from: parts of both
+/// signs and a rest, which add up.
+pub(in super::super) fn waterfalls() -> Vec<Waterfall> {
+    let (pre, post) = ("hop preprocess", "hop postprocess");
+    let (front, engine) = (
+        "what is left of the hop engine",
+        "ModelStatistics of turbomind",
+    );
+    let ttft = Waterfall {
+        of: Time::Ttft,
+        slow: 0,
+        fast: 1,
+        slow_ns: estimate(46_693_217.0, 211_000.0),
+        fast_ns: estimate(43_951_004.0, 198_000.0),
+        gap: estimate(2_742_213.0, 143_000.0),
+        parts: vec![
+            part(PartKind::ClientFloor, 12_450.0, 1_100.0, "by calibration"),
+            part(PartKind::Connect, 1_104_321.0, 23_000.0, "hop connect"),
+            part(PartKind::Preprocess, 2_298_770.0, 41_000.0, pre),
+            part(PartKind::FrontEnd, -3_011_220.0, 230_000.0, front),
+            part(PartKind::Engine, 120_300.0, 0.0, engine),
+            part(PartKind::Postprocess, 2_101_592.0, 38_000.0, post),
+        ],
+        rest: estimate(116_000.0, 150_000.0),
     };
-    vec![
-        Waterfall {
-            of: Time::Ttft,
-            slow: 0,
-            fast: 1,
-            slow_ns: estimate(46_693_217.0, 211_000.0),
-            fast_ns: estimate(43_951_004.0, 198_000.0),
-            gap: estimate(2_742_213.0, 143_000.0),
-            parts: vec![
-                part(
-                    PartKind::ClientFloor,
-                    12_450.0,
-                    1_100.0,
-                    "by calibration at 32 in flight",
-                ),
-                part(PartKind::Connect, 1_104_321.0, 23_000.0, "hop connect"),
-                part(
-                    PartKind::Preprocess,
-                    2_298_770.0,
-                    41_000.0,
-                    "hop preprocess",
-                ),
-                part(
-                    PartKind::FrontEnd,
-                    -3_011_220.0,
-                    230_000.0,
-                    "what is left of the hop engine",
-                ),
-                part(
-                    PartKind::Engine,
-                    120_300.0,
-                    0.0,
-                    "ModelStatistics of turbomind, by block",
-                ),
-                part(
-                    PartKind::Postprocess,
-                    2_101_592.0,
-                    38_000.0,
-                    "hop postprocess",
-                ),
-            ],
-            rest: estimate(116_000.0, 150_000.0),
-        },
-        Waterfall {
-            of: Time::PerRequest,
-            slow: 0,
-            fast: 1,
-            slow_ns: estimate(956_380_000.0, 3_100_000.0),
-            fast_ns: estimate(901_760_000.0, 2_900_000.0),
-            gap: estimate(54_620_000.0, 1_700_000.0),
-            parts: vec![
-                part(
-                    PartKind::Preprocess,
-                    2_300_000.0,
-                    40_000.0,
-                    "hop preprocess",
-                ),
-                part(
-                    PartKind::Postprocess,
-                    51_200_000.0,
-                    1_600_000.0,
-                    "hop postprocess",
-                ),
-            ],
-            rest: estimate(1_120_000.0, 300_000.0),
-        },
-    ]
+    let per_request = Waterfall {
+        of: Time::PerRequest,
+        slow: 0,
+        fast: 1,
+        slow_ns: estimate(956_380_000.0, 3_100_000.0),
+        fast_ns: estimate(901_760_000.0, 2_900_000.0),
+        gap: estimate(54_620_000.0, 1_700_000.0),
+        parts: vec![
+            part(PartKind::Preprocess, 2_300_000.0, 40_000.0, pre),
+            part(PartKind::Postprocess, 51_200_000.0, 1_600_000.0, post),
+        ],
+        rest: estimate(1_120_000.0, 300_000.0),
+    };
+    vec![ttft, per_request]
 }

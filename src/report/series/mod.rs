@@ -83,8 +83,8 @@ pub(super) enum Latency {
     E2e,
 }
 
-/// The requests that both runs finished, in the order of the plan. A request
-/// that a comparison played in more than one round is paired within its block.
+/// The requests that both runs finished, in the order of the plan; within
+/// blocks where both runs have them, as a comparison may play a request twice.
 pub(super) fn paired(first: &Run, other: &Run, of: Latency) -> Vec<Point> {
     let time = |record: &Record| match of {
         Latency::Ttft => ttft_ms(record),
@@ -93,14 +93,16 @@ pub(super) fn paired(first: &Run, other: &Run, of: Latency) -> Vec<Point> {
     if of == Latency::Ttft && !(first.header.stream && other.header.stream) {
         return Vec::new();
     }
+    let both = !first.blocks.is_empty() && !other.blocks.is_empty();
+    let place = |record: &Record| (if both { record.block } else { 0 }, record.index);
     let others: HashMap<(u32, u32), f64> = finished(other)
-        .filter_map(|record| Some(((record.block, record.index), time(record)?)))
+        .filter_map(|record| Some((place(record), time(record)?)))
         .collect();
     let pair = |record: &Record| {
         Some(Point {
             index: record.index,
             first_ms: time(record)?,
-            other_ms: *others.get(&(record.block, record.index))?,
+            other_ms: *others.get(&place(record))?,
         })
     };
     let mut points: Vec<Point> = finished(first).filter_map(pair).collect();

@@ -24,6 +24,9 @@ pub(super) struct Costs {
     pub(super) served: f64,
     /// The engine's part of it, where the server tells.
     pub(super) engine: Option<f64>,
+    /// Of the client's own calls, one's time within the server by its counters:
+    /// preprocessing, postprocessing.
+    pub(super) inside: (Option<f64>, Option<f64>),
     /// The server chained the models, and said how long the calls took.
     pub(super) chained: bool,
 }
@@ -63,6 +66,7 @@ fn to_first(slice: &Slice<'_>) -> Option<Costs> {
         postprocess: until("postprocess")?,
         served: until("engine")?,
         engine: counters::first_token_ns(slice),
+        inside: counters::inside(slice),
         chained: false,
     };
     if let Some(Chained { pre_ns, post_ns }) = counters::chained(slice) {
@@ -114,6 +118,7 @@ fn of_slot(slice: &Slice<'_>) -> Option<Costs> {
         postprocess: mean(&|record| lag_ns(record) - late(record))?,
         served: total("engine")?,
         engine: counters::request_ns(slice),
+        inside: counters::inside(slice),
         chained: false,
     };
     // The text of an answer in one piece is made behind the engine's stream, and

@@ -35,6 +35,24 @@ pub(super) fn chained(slice: &Slice<'_>) -> Option<Chained> {
     (fits(pre, slice.served()) && post >= slice.served()).then_some(Chained { pre_ns, post_ns })
 }
 
+/// Time that one of the client's own calls spent within the server: of
+/// preprocessing and of postprocessing, models that are not decoupled. The rest of
+/// such a call is front end and wire.
+pub(super) fn inside(slice: &Slice<'_>) -> (Option<f64>, Option<f64>) {
+    let of = |hop_name: &str, model: &str| {
+        let all = slice.own.iter().chain(&slice.lead_in);
+        let calls: f64 = all
+            .map(|record| f64::from(hop(record, hop_name).calls))
+            .sum();
+        let (each_ns, counted) = mean_ns(slice, model)?;
+        fits(counted, calls).then_some(each_ns)
+    };
+    (
+        of("preprocess", "preprocessing"),
+        of("postprocess", "postprocessing"),
+    )
+}
+
 /// The engine's time to the first token, its queue included.
 pub(super) fn first_token_ns(slice: &Slice<'_>) -> Option<f64> {
     let wait_s = histogram(slice, "lmdeploy:request_queue_time_seconds")?;

@@ -5,10 +5,14 @@
 
 mod costs;
 mod counters;
+#[cfg(test)]
+mod made;
 mod slice;
 mod source;
 #[cfg(test)]
 mod tests;
+
+use std::collections::BTreeMap;
 
 use costs::{Costs, costs};
 use slice::{Slice, slices};
@@ -17,7 +21,7 @@ use super::comparison::{Estimate, Part, PartKind, Time, Waterfall};
 use super::instrument::floor_difference;
 use super::interval::Interval;
 use super::together::{Arm, labels};
-use source::Sides;
+use source::{Side, Sides};
 
 /// Largest difference of two paces that counts as none, as a share.
 const SAME_PACE_MOST: f64 = 0.02;
@@ -52,20 +56,33 @@ pub fn waterfalls(arms: &[Arm<'_>]) -> Vec<Waterfall> {
 }
 
 /// The arms that have this time, the slowest first; those alike in their order.
+/// Blocks that one of them lacks do not count.
 fn by_slowness(arms: &[Arm<'_>], of: Time) -> Vec<usize> {
-    let mut known: Vec<(usize, f64)> = arms
+    let known: Vec<(usize, BTreeMap<u32, f64>)> = arms
         .iter()
         .enumerate()
-        .filter_map(|(place, arm)| {
-            let wholes: Vec<f64> = slices(arm.run)
-                .values()
-                .filter_map(|slice| Some(costs(slice, of)?.whole))
-                .collect();
-            (!wholes.is_empty()).then(|| (place, mean(&wholes)))
+        .map(|(place, arm)| {
+            let slices = slices(arm.run);
+            let wholes = slices
+                .iter()
+                .filter_map(|(number, slice)| Some((*number, costs(slice, of)?.whole)));
+            (place, wholes.collect())
+        })
+        .filter(|(_, wholes): &(usize, BTreeMap<u32, f64>)| !wholes.is_empty())
+        .collect();
+    let in_all = |number: &u32| known.iter().all(|(_, wholes)| wholes.contains_key(number));
+    let mut order: Vec<(usize, f64)> = known
+        .iter()
+        .map(|(place, wholes)| {
+            let common = wholes.iter().filter(|(number, _)| in_all(number));
+            (
+                *place,
+                mean(&common.map(|(_, whole)| *whole).collect::<Vec<_>>()),
+            )
         })
         .collect();
-    known.sort_by(|one, other| other.1.total_cmp(&one.1));
-    known.into_iter().map(|(place, _)| place).collect()
+    order.sort_by(|one, other| other.1.total_cmp(&one.1));
+    order.into_iter().map(|(place, _)| place).collect()
 }
 
 /// One block of both arms.
@@ -105,6 +122,9 @@ fn between(
         fast: &fast_arm.run.header,
         slow_name: names.get(slow).map_or("", String::as_str),
         fast_name: names.get(fast).map_or("", String::as_str),
+        same_call: both
+            .iter()
+            .all(|(slow, fast)| slow.asks_engine && fast.asks_engine),
         same_pace: same_pace(&both),
     };
     let slow_ns: Vec<f64> = pairs.iter().map(|pair| pair.slow.whole).collect();
@@ -133,13 +153,10 @@ fn parts(pairs: &[Pair], sides: &Sides<'_>) -> Vec<Part> {
             source: sides.client(floor.is_some()),
         });
     }
-    let calls: [(PartKind, fn(&Costs) -> f64); 2] = [
-        (PartKind::Connect, |costs| costs.connect),
-        (PartKind::Preprocess, |costs| costs.preprocess),
-    ];
-    for (kind, of) in calls {
-        found.extend(call(pairs, sides, kind, of));
-    }
+    let connect = call(pairs, sides, PartKind::Connect, |costs| costs.connect);
+    found.extend(connect);
+    let pre = call(pairs, sides, PartKind::Preprocess, |costs| costs.preprocess);
+    found.extend(pre);
     found.extend(served(pairs, sides, floor));
     let post = call(pairs, sides, PartKind::Postprocess, |costs| {
         costs.postprocess
@@ -156,10 +173,29 @@ fn call(pairs: &[Pair], sides: &Sides<'_>, kind: PartKind, of: fn(&Costs) -> f64
     let (slow_ns, fast_ns) = (mean_of(|pair| &pair.slow), mean_of(|pair| &pair.fast));
     let chained = |side: fn(&Pair) -> &Costs| pairs.iter().any(|pair| side(pair).chained);
     let chained = (chained(|pair| &pair.slow), chained(|pair| &pair.fast));
+    let inside = |side: fn(&Pair) -> &Costs| {
+        let each = pairs.iter().map(|pair| match kind {
+            PartKind::Preprocess => side(pair).inside.0,
+            PartKind::Postprocess => side(pair).inside.1,
+            _ => None,
+        });
+        let each: Option<Vec<f64>> = each.collect();
+        each.map(|each| mean(&each))
+    };
+    let slow = Side {
+        mean_ns: slow_ns,
+        inside_ns: inside(|pair| &pair.slow),
+        chained: chained.0,
+    };
+    let fast = Side {
+        mean_ns: fast_ns,
+        inside_ns: inside(|pair| &pair.fast),
+        chained: chained.1,
+    };
     (slow_ns != 0.0 || fast_ns != 0.0).then(|| Part {
         kind,
         estimate: difference(pairs, of),
-        source: sides.call(kind, (slow_ns, fast_ns), chained),
+        source: sides.call(kind, slow, fast),
     })
 }
 

@@ -13,6 +13,9 @@ pub(super) struct Slice<'a> {
     pub(super) lead_in: Vec<&'a Record>,
     /// The server's counters over it.
     pub(super) counters: &'a BTreeMap<String, f64>,
+    /// The client called Triton's engine model by itself: it got ids, or made
+    /// the text of them.
+    pub(super) asks_engine: bool,
     /// Answers came in pieces.
     pub(super) stream: bool,
 }
@@ -42,8 +45,12 @@ fn slice<'a>(run: &'a Run, number: Option<u32>, counters: &'a BTreeMap<String, f
         let finished = records.iter().filter(|record| record.is_ok());
         finished.filter(ours).collect()
     };
+    let own = finished(&run.records);
+    let ids = run.header.answer == "token_ids";
+    let made = !own.is_empty() && own.iter().all(|record| !record.engine_marks.is_empty());
     Slice {
-        own: finished(&run.records),
+        asks_engine: run.header.family == "tis" && (ids || made),
+        own,
         lead_in: finished(&run.lead_in),
         counters,
         stream: run.header.stream,

@@ -17,8 +17,21 @@ pub(super) struct Sides<'a> {
     pub(super) slow_name: &'a str,
     /// What the fast arm is called.
     pub(super) fast_name: &'a str,
+    /// Both arms make the same call to the engine's own model.
+    pub(super) same_call: bool,
     /// Time between the engine's tokens in both, where it is the same.
     pub(super) same_pace: Option<(f64, f64)>,
+}
+
+/// One arm's share of a part.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Side {
+    /// What it takes, on average.
+    pub(super) mean_ns: f64,
+    /// Time of one call within the server, by its counters.
+    pub(super) inside_ns: Option<f64>,
+    /// The server makes the calls itself.
+    pub(super) chained: bool,
 }
 
 impl Sides<'_> {
@@ -40,21 +53,21 @@ impl Sides<'_> {
     }
 
     /// Of calls that one of the arms made.
-    pub(super) fn call(
-        &self,
-        kind: PartKind,
-        (slow_ns, fast_ns): (f64, f64),
-        (slow_chained, fast_chained): (bool, bool),
-    ) -> String {
-        let side = |name: &str, ns: f64, chained: bool| match (kind, chained) {
-            (PartKind::Preprocess | PartKind::Postprocess, true) => {
-                format!(
-                    "{name}: {} ms, in the server by its ModelStatistics",
-                    millis(ns)
-                )
+    pub(super) fn call(&self, kind: PartKind, slow: Side, fast: Side) -> String {
+        let side = |name: &str, of: Side| {
+            let ms = millis(of.mean_ns);
+            match of.inside_ns {
+                _ if of.mean_ns == 0.0 => format!("{name}: none"),
+                _ if of.chained && kind != PartKind::Connect => {
+                    format!("{name}: {ms} ms, in the server by its ModelStatistics")
+                }
+                Some(inside_ns) => format!(
+                    "{name}: {ms} ms, by the client's records; a call spends {} ms within the \
+                     server, by its ModelStatistics, and the rest on the wire",
+                    millis(inside_ns)
+                ),
+                None => format!("{name}: {ms} ms, by the client's records"),
             }
-            _ if ns == 0.0 => format!("{name}: none"),
-            _ => format!("{name}: {} ms, by the client's records", millis(ns)),
         };
         let how = match (kind, self.of) {
             (PartKind::Postprocess, Time::Itl) => {
@@ -67,8 +80,8 @@ impl Sides<'_> {
         };
         format!(
             "{how}{}; {}",
-            side(self.slow_name, slow_ns, slow_chained),
-            side(self.fast_name, fast_ns, fast_chained)
+            side(self.slow_name, slow),
+            side(self.fast_name, fast)
         )
     }
 
@@ -86,8 +99,7 @@ impl Sides<'_> {
     /// What front end, protocol and engine are called where no counter tells
     /// them apart, and why.
     pub(super) fn served(&self) -> (PartKind, String) {
-        let same_call = engine_by_itself(self.slow) && engine_by_itself(self.fast);
-        if same_call {
+        if self.same_call {
             let words = "both arms make the same call to the engine's model, so that front end and \
                          protocol are on both sides: what is left is how the engine fared under \
                          either load";
@@ -109,11 +121,6 @@ impl Sides<'_> {
                      tells its time: nothing tells the three apart";
         (PartKind::FrontEndAndEngine, words.to_owned())
     }
-}
-
-/// Whether the client calls the engine's model by itself, over Triton.
-fn engine_by_itself(header: &RunHeader) -> bool {
-    matches!(&*header.backend, "tis" | "tis-chatbot" | "tis-direct")
 }
 
 fn millis(ns: f64) -> String {

@@ -3,6 +3,7 @@
 //! answer's body cancels the request.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -15,6 +16,7 @@ use super::shape::{Dialect, Shape};
 use super::{Answered, Site, json_answer, plain_answer};
 use crate::Ending;
 use crate::engine::{Engine, Job, Refusal, Step, Steps};
+use crate::spend::spend;
 
 /// The ids that the engine gets.
 pub(super) fn ids(site: &Site, prompt: Prompt) -> Vec<u32> {
@@ -64,6 +66,7 @@ pub(super) async fn reply(site: &Site, ask: Ask, name: &str, number: u64) -> Ans
         held: Held::default(),
         total: 0,
         shape,
+        front_end: site.options.front_end,
     };
     if ask.stream {
         answer.streamed()
@@ -93,6 +96,7 @@ struct Answer {
     held: Held,
     total: u32,
     shape: Shape,
+    front_end: Duration,
 }
 
 /// Something to hand to the transport.
@@ -173,6 +177,7 @@ impl Answer {
             }
             match waiting.pop_front()? {
                 Parcel::Message(message, total) => {
+                    spend(answer.front_end).await;
                     answer.hand_over(total);
                     Some((Ok(Bytes::from(message)), (answer, waiting)))
                 }

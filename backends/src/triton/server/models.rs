@@ -2,7 +2,6 @@
 //! check. Chains them within the process where an ensemble would.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
@@ -17,6 +16,7 @@ use super::check::{Given, check};
 use super::reply::{Outbox, Reply, Tensors};
 use super::statistics::Statistics;
 use crate::engine::{Engine, Job, Refusal, Step};
+use crate::spend::spend;
 use crate::{Clock, ServeOptions};
 
 /// Everything behind the port.
@@ -25,7 +25,7 @@ pub(super) struct Simulation {
     pub(super) engine: Engine,
     pub(super) configs: Vec<ModelConfig>,
     pub(super) statistics: Statistics,
-    options: ServeOptions,
+    pub(super) options: ServeOptions,
     clock: Clock,
     preprocess_places: Semaphore,
     postprocess_places: Semaphore,
@@ -249,7 +249,8 @@ impl Simulation {
 
     /// The three models in a chain. Text is made of one message after the
     /// other, so its order holds whatever the instance count; a real ensemble
-    /// loses it with more than one postprocessing instance.
+    /// loses it with more than one postprocessing instance, and this one where
+    /// the options say so.
     ///
     /// Who cancels the request ends the text and not the engine's step: Triton
     /// hands a cancellation to no step of an ensemble (seen on 2.51).
@@ -275,15 +276,31 @@ impl Simulation {
         // A task of its own: it has to outlive the reply.
         tokio::spawn(Arc::clone(self).engine_step(job, steps));
         self.begun(ENSEMBLE, start_ns);
+        let mut early: Option<(u32, String)> = None;
         while let Some(step) = arriving.recv().await {
             let step: Step = step?;
             let text = self.postprocess(&step.tokens, 0).await;
-            let mut tensors = Tensors::default();
-            // The scheduler sends outputs as they come to be.
-            let length = length.saturating_add(step.total);
-            tensors.u32s("sequence_length", vec![1, 1], &[length]);
-            tensors.text("text_output", vec![1], &text);
-            reply.send(tensors, step.ending.is_some(), step.total);
+            // One piece is overtaken by the next, but for the last one.
+            let send = |total: u32, text: &str, last: bool| {
+                let mut tensors = Tensors::default();
+                // The scheduler sends outputs as they come to be.
+                tensors.u32s(
+                    "sequence_length",
+                    vec![1, 1],
+                    &[length.saturating_add(total)],
+                );
+                tensors.text("text_output", vec![1], text);
+                reply.send(tensors, last, total);
+            };
+            let last = step.ending.is_some();
+            match early.take() {
+                Some((total, overtaken)) => {
+                    send(total, &text, false);
+                    send(step.total, &overtaken, last);
+                }
+                None if self.options.unordered_text && !last => early = Some((step.total, text)),
+                None => send(step.total, &text, last),
+            }
         }
         Ok(())
     }
@@ -344,14 +361,6 @@ impl Simulation {
         }
         reply.send(response(&whole), true, total);
         Ok(())
-    }
-}
-
-/// A call's cost. The timer rounds up to a millisecond, so nothing has to be
-/// nothing.
-async fn spend(cost: Duration) {
-    if !cost.is_zero() {
-        tokio::time::sleep(cost).await;
     }
 }
 

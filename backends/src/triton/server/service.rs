@@ -24,6 +24,7 @@ use super::cut::cut;
 use super::models::Simulation;
 use super::reply::{Outbox, Outgoing};
 use crate::engine::Ledger;
+use crate::spend::spend;
 
 /// The service over a simulation.
 #[derive(Clone, Debug)]
@@ -68,6 +69,7 @@ const BEFORE_A_CUT: Duration = Duration::from_millis(20);
 async fn hand_over(
     outgoing: Outgoing,
     ledger: &Ledger,
+    front_end: Duration,
 ) -> Result<ModelStreamInferResponse, Status> {
     match outgoing {
         Outgoing::Cut => {
@@ -75,6 +77,7 @@ async fn hand_over(
             Err(cut())
         }
         Outgoing::Frame(frame, total) => {
+            spend(front_end).await;
             if let (Some(total), Some(response)) = (total, &frame.infer_response) {
                 ledger.hand_over(&response.id, total);
             }
@@ -151,12 +154,13 @@ impl GrpcInferenceService for Service {
         tokio::spawn(take_requests(simulation, request.into_inner(), out));
         let first = frames.recv().await;
         let ledger = self.simulation.engine.ledger().clone();
+        let front_end = self.simulation.options.front_end;
         let rest = stream::unfold(frames, async |mut frames| {
             frames.recv().await.map(|frame| (frame, frames))
         });
         let frames = stream::iter(first).chain(rest).then(move |outgoing| {
             let ledger = ledger.clone();
-            async move { hand_over(outgoing, &ledger).await }
+            async move { hand_over(outgoing, &ledger, front_end).await }
         });
         Ok(Response::new(Box::pin(frames)))
     }

@@ -5,12 +5,15 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tonic::transport::server::{Connected, TcpConnectInfo};
+
+use crate::spend::spend;
 
 /// The server's life: its sockets break when it is dropped.
 #[derive(Debug)]
@@ -29,11 +32,13 @@ impl Drop for Life {
 }
 
 impl Life {
-    /// A socket that lives no longer than the server.
-    pub(super) fn socket(&self, stream: TcpStream) -> Socket {
+    /// A socket that lives no longer than the server, and over which the server
+    /// says its first word after `connect`.
+    pub(super) fn socket(&self, stream: TcpStream, connect: Duration) -> Socket {
         let life = Arc::clone(&self.0);
         Socket {
             stream,
+            opening: (!connect.is_zero()).then(|| Box::pin(spend(connect)) as Waited),
             // There are no permits: this ends when the semaphore is closed.
             death: Box::pin(async move { drop(life.acquire_owned().await) }),
         }
@@ -43,7 +48,21 @@ impl Life {
 /// A TCP connection that breaks when its server is dropped.
 pub(super) struct Socket {
     stream: TcpStream,
-    death: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Until it is over, nothing is read or written.
+    opening: Option<Waited>,
+    death: Waited,
+}
+
+type Waited = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Socket {
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(opening) = &mut self.opening {
+            ready!(opening.as_mut().poll(cx));
+            self.opening = None;
+        }
+        Poll::Ready(())
+    }
 }
 
 impl AsyncRead for Socket {
@@ -58,6 +77,7 @@ impl AsyncRead for Socket {
             self.death = Box::pin(std::future::ready(()));
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
+        ready!(self.poll_open(cx));
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
@@ -68,6 +88,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_open(cx));
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -76,6 +97,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_open(cx));
         Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
     }
 

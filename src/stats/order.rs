@@ -1,0 +1,169 @@
+//! Text that came out of order. A Triton ensemble with several postprocessing
+//! instances sends pieces of text in the order in which they were done, beside
+//! counts of tokens in the right one (seen on 2.51): no message tells, only the
+//! text, beside another arm's answer to the same request. Knows no protocol.
+
+use std::collections::HashMap;
+
+use super::together::Arm;
+use crate::record::Record;
+
+/// What an arm's texts say beside those of an arm that keeps their order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutOfOrder {
+    /// Requests that both arms answered with text.
+    pub compared: u64,
+    /// Of them, those with the same letters in another order.
+    pub requests: u64,
+    /// Words of these that stand at another place; where their letters alone
+    /// agree, the words cannot be told and count nowhere.
+    pub words: u64,
+    /// Words of the answers that were compared.
+    pub of_words: u64,
+}
+
+/// For each arm whose server makes the text of pieces, how much of it was out of
+/// order; `None` for the other arms, and where no other arm can be asked: one
+/// whose text the client or one process made, in order.
+///
+/// Equal answers are taken for granted (greedy sampling); an answer with other
+/// letters is another answer, and says nothing.
+#[must_use]
+pub fn out_of_order(arms: &[Arm<'_>]) -> Vec<Option<OutOfOrder>> {
+    let keeps = |arm: &&Arm<'_>| arm.run.header.answer == "text" && !may_lose(arm);
+    let Some(reference) = arms.iter().find(keeps) else {
+        return vec![None; arms.len()];
+    };
+    let answers: HashMap<(u32, u32), &str> = reference
+        .run
+        .records
+        .iter()
+        .filter(|record| record.is_ok() && !record.text.is_empty())
+        .map(|record| (place(record), record.text.as_str()))
+        .collect();
+    let of = |arm: &Arm<'_>| {
+        let mut found = OutOfOrder::default();
+        let finished = arm.run.records.iter().filter(|record| record.is_ok());
+        for record in finished.filter(|record| !record.text.is_empty()) {
+            if let Some(answer) = answers.get(&place(record)) {
+                found.compare(&record.text, answer);
+            }
+        }
+        found
+    };
+    arms.iter()
+        .map(|arm| may_lose(arm).then(|| of(arm)))
+        .collect()
+}
+
+fn place(record: &Record) -> (u32, u32) {
+    (record.block, record.index)
+}
+
+/// A server of Triton's family that hands out pieces of text: the client asked
+/// for neither ids nor their text.
+fn may_lose(arm: &Arm<'_>) -> bool {
+    let header = &arm.run.header;
+    let made = |record: &Record| !record.engine_marks.is_empty();
+    header.family == "tis" && header.answer == "text" && !arm.run.records.iter().any(made)
+}
+
+impl OutOfOrder {
+    fn compare(&mut self, text: &str, answer: &str) {
+        let (found, expected) = (words(text), words(answer));
+        self.compared += 1;
+        self.of_words += u64::try_from(expected.len()).unwrap_or(u64::MAX);
+        // One token's text by itself may lack the blank in front of it.
+        if letters(text) == letters(answer) || sorted(letters(text)) != sorted(letters(answer)) {
+            return;
+        }
+        self.requests += 1;
+        if sorted(found.clone()) == sorted(expected.clone()) {
+            let moved = found
+                .iter()
+                .zip(&expected)
+                .filter(|(one, other)| one != other);
+            self.words += u64::try_from(moved.count()).unwrap_or(u64::MAX);
+        }
+    }
+}
+
+fn words(text: &str) -> Vec<&str> {
+    text.split_whitespace().collect()
+}
+
+fn letters(text: &str) -> Vec<char> {
+    text.chars()
+        .filter(|letter| !letter.is_whitespace())
+        .collect()
+}
+
+fn sorted<T: Ord>(mut items: Vec<T>) -> Vec<T> {
+    items.sort_unstable();
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OutOfOrder, out_of_order};
+    use crate::record::{Mark, Run};
+    use crate::stats::{Arm, fixture, summarize};
+
+    fn run(family: &str, texts: &[&str], chained: bool) -> Run {
+        let records = (0..).zip(texts).map(|(index, text)| {
+            let mut record = fixture::record(index, 0, 10, 10, 3);
+            (*text).clone_into(&mut record.text);
+            if chained {
+                record.engine_marks = vec![Mark {
+                    at_ns: 1,
+                    tokens: 3,
+                }];
+            }
+            record
+        });
+        let mut run = fixture::run(records.collect());
+        family.clone_into(&mut run.header.family);
+        run
+    }
+
+    fn of(runs: &[Run]) -> Vec<Option<OutOfOrder>> {
+        let summaries: Vec<_> = runs.iter().map(summarize).collect();
+        let arms = runs.iter().zip(&summaries);
+        let arms: Vec<Arm<'_>> = arms.map(|(run, summary)| Arm { run, summary }).collect();
+        out_of_order(&arms)
+    }
+
+    #[test]
+    fn pieces_are_counted_beside_an_arm_that_keeps_order() {
+        let good = ["a b c d", "e f", "g h i", "stream of", "same"];
+        let lost = ["b a c d", "ef", "other words", "of stream", ""];
+        for reference in [run("tis", &good, true), run("api_server", &good, false)] {
+            let found = of(&[run("tis", &lost, false), reference]);
+            let expected = OutOfOrder {
+                compared: 4,
+                requests: 2,
+                words: 4,
+                of_words: 11,
+            };
+            assert_eq!(found, [Some(expected), None]);
+        }
+    }
+
+    #[test]
+    fn letters_alone_tell_of_the_request_but_of_no_word() {
+        let found = of(&[
+            run("tis", &["bacd"], false),
+            run("api_server", &["ab cd"], false),
+        ]);
+        let found = found[0].expect("a reference");
+        assert_eq!((found.requests, found.words), (1, 0));
+    }
+
+    #[test]
+    fn without_an_ordered_arm_nothing_is_said() {
+        let mut ids = run("tis", &[""], false);
+        "token_ids".clone_into(&mut ids.header.answer);
+        assert_eq!(of(&[run("tis", &["b a"], false), ids]), [None, None]);
+        assert_eq!(of(&[]), []);
+    }
+}
