@@ -42,7 +42,7 @@ pub(super) fn marker(place: usize, x: f64, y: f64) -> String {
         2 => "m0-4l4 7h-8z",
         3 => "m0-4l4 4l-4 4l-4-4z",
         4 => "m0 4l4-7h-8z",
-        _ => "m-4-1h3v-3h2v3h3v2h-3v3h-2v-3h-3z",
+        _ => "m-1.5-4h3v2.5h2.5v3h-2.5v2.5h-3v-2.5h-2.5v-3h2.5z",
     };
     format!("M{x:.1} {y:.1}{path}")
 }

@@ -11,7 +11,7 @@ use crate::stats::{Estimate, Waterfall};
 const STEP: f64 = 26.0;
 
 /// Where the bars begin; the names of the steps stand to the left.
-const FROM: f64 = 166.0;
+const FROM: f64 = 184.0;
 
 /// A bar: its name, its look, and the figures between which it lies.
 struct Bar {

@@ -67,8 +67,9 @@ fn judgement(page: &mut Page, findings: &Findings<'_>, names: &[String]) {
         }
         page.raw("</ol>");
     }
-    for sentence in headline(findings) {
-        page.paragraph("headline", &sentence);
+    for (place, sentence) in headline(findings).iter().enumerate() {
+        let class = if place == 0 { "headline" } else { "also" };
+        page.paragraph(class, sentence);
     }
     if let Some(simulated) = findings.simulated() {
         page.paragraph("simulated", &simulated);
