@@ -62,7 +62,7 @@ const HOUSE: &[(&str, &[&str])] = &[
 /// The same for `backends/src/`: a protocol may use the engine, never another
 /// protocol.
 const SIDE_DOOR: &[(&str, &[&str])] = &[
-    ("api_server", &["engine", "tls"]),
+    ("api_server", &["engine", "spend", "tls"]),
     ("engine", &[]),
     ("entry", &["api_server", "engine", "triton", "yardstick"]),
     ("error", &[]),
@@ -75,6 +75,7 @@ const SIDE_DOOR: &[(&str, &[&str])] = &[
             "error",
             "request",
             "sink",
+            "spend",
             "tls",
             "trace",
             "triton",
@@ -83,9 +84,10 @@ const SIDE_DOOR: &[(&str, &[&str])] = &[
     ),
     ("request", &[]),
     ("sink", &["trace"]),
+    ("spend", &[]),
     ("tls", &[]),
     ("trace", &[]),
-    ("triton", &["engine", "tls"]),
+    ("triton", &["engine", "spend", "tls"]),
     ("yardstick", &["api_server", "engine", "triton"]),
 ];
 
