@@ -18,7 +18,7 @@ pub(super) fn half_width(precision: f64) -> Option<f64> {
     (half.is_finite() && half > 0.0).then_some(half)
 }
 
-/// Blocks in all that give an interval of the half width [`half_width`], from
+/// Blocks in all that give an interval of the half width `half_width`, from
 /// the log-ratios of the pilot's blocks: n = max(pilot, ceil((t s / h)^2)),
 /// with s the pilot's standard deviation and t Student's 97.5 % quantile for
 /// the pilot's degrees of freedom (C. Stein, "A Two-Sample Test for a Linear
