@@ -61,15 +61,22 @@ impl Scale {
             false => self.low,
         };
         let share = match self.log {
-            true => (figure / self.low).ln() / (self.high / self.low).ln(),
+            // Not the logarithm of a ratio, which may be too large for a number.
+            true => (figure.ln() - self.low.ln()) / (self.high.ln() - self.low.ln()),
             false => (figure - self.low) / (self.high - self.low),
+        };
+        // Two ends that no number lies between have one place.
+        let share = if share.is_finite() {
+            share.clamp(0.0, 1.0)
+        } else {
+            0.5
         };
         self.from + share * (self.to - self.from)
     }
 
     /// Round figures on the axis with their words, about `wanted` of them.
     pub(super) fn ticks(&self, wanted: u32) -> Vec<(f64, String)> {
-        let decades = (self.high / self.low).log10();
+        let decades = self.high.log10() - self.low.log10();
         if self.log && decades >= 1.0 {
             return self.log_ticks(decades, wanted);
         }
