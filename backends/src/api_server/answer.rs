@@ -48,6 +48,25 @@ impl Answer {
         }
     }
 
+    /// What a usual event is told by.
+    #[inline]
+    pub(super) fn usual(&self) -> &Usual {
+        &self.usual
+    }
+
+    /// Takes the text of a usual event.
+    #[inline]
+    pub(super) fn text(&mut self, text: &str, sink: &mut Sink) {
+        if text.is_empty() {
+            return sink.event();
+        }
+        // The wire does not say how many tokens it is.
+        sink.tokens(0);
+        self.has_text = true;
+        self.counts_along.get_or_insert(false);
+        sink.text(text);
+    }
+
     /// Takes one event's data. Text is marked before anything else is done
     /// with the event.
     ///
@@ -55,12 +74,7 @@ impl Answer {
     /// An error event, a bad finish reason, or data that makes no sense.
     pub(super) fn event(&mut self, data: &[u8], sink: &mut Sink) -> Result<Flow, Error> {
         if let Some(text) = self.usual.text(data) {
-            if text.is_empty() {
-                sink.event();
-            } else {
-                self.mark(None, sink)?;
-                sink.text(text);
-            }
+            self.text(text, sink);
             return Ok(Flow::More);
         }
         let data = str::from_utf8(data).map_err(|error| {

@@ -2,7 +2,9 @@
 //! event by event, and the sink hears of a piece of text before anything else
 //! is done with it. Tokenizes nothing, retries nothing.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +14,7 @@ use reqwest::{StatusCode, Url};
 use tokio::sync::OnceCell;
 
 use super::answer::{Answer, Flow};
-use super::events::Events;
+use super::events::{Events, Next};
 use super::family::{self, Family};
 use super::sessions::{Session, Sessions};
 use super::transport::{self, Connection, Transport};
@@ -168,13 +170,21 @@ impl ApiServer {
         let needs_reason = self.known().await?.family.finish_reason_in_streams;
         let mut answer = Answer::new(needs_reason);
         let mut events = Events::new(connection);
-        let outcome = loop {
-            match answer.event(events.next().await?, sink) {
-                Ok(Flow::More) => {}
-                Ok(Flow::Done) => break answer.finish(),
-                Err(error) => break Err(error),
+        // One closure to the end, and no await for each event: a token finds its
+        // way back to here by one state.
+        let ended = poll_fn(|cx| {
+            loop {
+                match ready!(events.poll_next(cx, answer.usual()))? {
+                    Next::Text(text) => answer.text(text, sink),
+                    Next::Data(data) => match answer.event(data, sink) {
+                        Ok(Flow::More) => {}
+                        Ok(Flow::Done) => return Poll::Ready(Ok(Ok(()))),
+                        Err(error) => return Poll::Ready(Ok(Err(error))),
+                    },
+                }
             }
-        };
+        });
+        let outcome = ended.await?.and_then(|()| answer.finish());
         sink.leave(Hop::Engine);
         sink.end();
         // A connection can be used again only when its answer was read to the end.

@@ -11,8 +11,11 @@
 
 use std::future::poll_fn;
 use std::ops::Range;
+use std::str;
+use std::task::{Context, Poll, ready};
 
 use super::errors;
+use super::quick::Usual;
 use super::splitter::{Found, Splitter};
 use super::transport::Connection;
 use crate::{Error, ErrorKind, excerpt};
@@ -38,6 +41,23 @@ pub(super) struct Events {
     any: bool,
 }
 
+/// An event.
+#[derive(Debug)]
+pub(super) enum Next<'a> {
+    /// A usual one, and the text in it.
+    Text(&'a str),
+    /// The data of any.
+    Data(&'a [u8]),
+}
+
+/// Where an event lies: in the connection's buffer, or with the splitter.
+enum Place {
+    /// A usual one, and its text.
+    Text(Range<usize>, Range<usize>),
+    Data(Range<usize>),
+    Collected,
+}
+
 /// How the body starts.
 enum Start {
     Unseen,
@@ -58,52 +78,89 @@ impl Events {
         }
     }
 
-    /// The data of the next event.
+    /// The next event. One that differs from `usual` in its text alone, and came
+    /// as a piece of its own, is taken apart here, in one go: each step more would
+    /// be looked up for every token, and mostly out of a cold cache.
     ///
     /// # Errors
     /// When the body ends or fails before another event, or is none.
-    pub(super) async fn next(&mut self) -> Result<&[u8], Error> {
-        let data = loop {
-            let base = self.piece.start;
-            let piece = self.connection.bytes(self.piece.clone());
-            let mut at = 0;
-            let found = self.splitter.next(piece, &mut at);
-            self.piece.start += at;
-            match found {
-                Some(Found::Here(here)) => break Some(base + here.start..base + here.end),
-                Some(Found::Collected) => break None,
-                None if self.pull().await? => {}
-                None => return Err(self.ended()),
+    #[inline]
+    pub(super) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        usual: &Usual,
+    ) -> Poll<Result<Next<'_>, Error>> {
+        let place = loop {
+            if self.piece.is_empty() && !ready!(self.poll_pull(cx))? {
+                return Poll::Ready(Err(self.ended()));
+            }
+            if let Some(place) = self.usual(usual).or_else(|| self.any_other()) {
+                break place;
             }
         };
         self.any = true;
         self.since_event_bytes = 0;
-        Ok(match data {
-            Some(here) => self.connection.bytes(here),
-            None => self.splitter.collected(),
+        Poll::Ready(Ok(match place {
+            Place::Text(event, text) => {
+                let text = str::from_utf8(self.connection.bytes(text));
+                text.map_or_else(
+                    |_| Next::Data(self.connection.bytes(Usual::data_of(event))),
+                    Next::Text,
+                )
+            }
+            Place::Data(here) => Next::Data(self.connection.bytes(here)),
+            Place::Collected => Next::Data(self.splitter.collected()),
+        }))
+    }
+
+    /// The usual event that the piece is.
+    #[inline]
+    fn usual(&mut self, usual: &Usual) -> Option<Place> {
+        if !self.splitter.is_between_events() {
+            return None;
+        }
+        let text = usual.whole_event(self.connection.bytes(self.piece.clone()))?;
+        let event = std::mem::take(&mut self.piece);
+        let text = event.start + text.start..event.start + text.end;
+        Some(Place::Text(event, text))
+    }
+
+    /// The next event in the piece, whatever it is. Never inlined: it would take
+    /// the registers from the usual one.
+    #[inline(never)]
+    fn any_other(&mut self) -> Option<Place> {
+        let base = self.piece.start;
+        let piece = self.connection.bytes(self.piece.clone());
+        let mut at = 0;
+        let found = self.splitter.next(piece, &mut at);
+        self.piece.start += at;
+        Some(match found? {
+            Found::Here(here) => Place::Data(base + here.start..base + here.end),
+            Found::Collected => Place::Collected,
         })
     }
 
     /// Waits for the next piece of the body; `false` at its end.
-    async fn pull(&mut self) -> Result<bool, Error> {
+    #[inline]
+    fn poll_pull(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
         loop {
-            let next = poll_fn(|cx| self.connection.poll_piece(cx)).await;
+            let next = ready!(self.connection.poll_piece(cx));
             let next = next.map_err(|broken| errors::cut(broken.why(), self.any))?;
             let Some(piece) = next else {
-                return match &self.start {
+                return Poll::Ready(match &self.start {
                     Start::Json(line) => Err(bare_json(line)),
                     _ => Ok(false),
-                };
+                });
             };
             self.since_event_bytes += piece.len();
             if self.since_event_bytes > EVENT_BYTES_MAX {
-                return Err(malformed(format!(
+                return Poll::Ready(Err(malformed(format!(
                     "the server sent {EVENT_BYTES_MAX} bytes without completing an event"
-                )));
+                ))));
             }
             if matches!(self.start, Start::Events) || self.look(piece.clone())? {
                 self.piece = piece;
-                return Ok(true);
+                return Poll::Ready(Ok(true));
             }
         }
     }

@@ -7,6 +7,7 @@
 //! is first compared with the one before it; only one that differs elsewhere is
 //! read field by field.
 
+use std::ops::Range;
 use std::str;
 
 /// Bits of the fields that serde takes once only.
@@ -25,13 +26,21 @@ mod seen {
     pub(super) const TOOL_CALLS: u32 = 1 << 11;
 }
 
+/// What comes before an event's data in its line, as every server writes it.
+const BEFORE: &[u8] = b"data: ";
+
+/// What ends the line and the event.
+const BEHIND: &[u8] = b"\n\n";
+
 /// What the events of one stream have in common.
 #[derive(Debug, Default)]
 pub(super) struct Usual {
-    /// All before the text of the last event that was read field by field.
-    start: Vec<u8>,
-    /// All behind it.
-    end: Vec<u8>,
+    /// The last event that was read field by field, without its text and as it
+    /// would come over the wire: with [`BEFORE`] and [`BEHIND`]. One buffer, as
+    /// it is read for every token and mostly out of a cold cache.
+    around: Vec<u8>,
+    /// Where the text was.
+    text_at: usize,
 }
 
 impl Usual {
@@ -42,24 +51,45 @@ impl Usual {
         }
         let (at, text) = text(str::from_utf8(data).ok()?)?;
         if !text.is_empty() {
-            self.start.clear();
-            self.start.extend_from_slice(&data[..at]);
-            self.end.clear();
-            self.end.extend_from_slice(&data[at + text.len()..]);
+            self.around.clear();
+            self.around.extend_from_slice(BEFORE);
+            self.around.extend_from_slice(&data[..at]);
+            self.text_at = self.around.len();
+            self.around.extend_from_slice(&data[at + text.len()..]);
+            self.around.extend_from_slice(BEHIND);
         }
         Some(text)
     }
 
-    /// The same if the event differs from the last one in its text alone. What
-    /// stands there now is a string as well if nothing in it ends or breaks one.
+    /// Where the text lies in `bytes` if they are one event, from the start of its
+    /// line to the empty line behind it, that differs from the last one in its
+    /// text alone. Whether that is UTF-8 is left to the caller.
     #[inline]
-    fn alike<'a>(&self, data: &'a [u8]) -> Option<&'a str> {
-        let text = data.strip_prefix(&*self.start)?.strip_suffix(&*self.end)?;
-        if self.end.is_empty() || plain(text) < text.len() {
-            return None;
-        }
-        str::from_utf8(text).ok()
+    pub(super) fn whole_event(&self, bytes: &[u8]) -> Option<Range<usize>> {
+        let (start, end) = self.around.split_at_checked(self.text_at)?;
+        let text = between(start, bytes, end)?;
+        Some(start.len()..start.len() + text.len())
     }
+
+    /// The data of what [`Self::whole_event`] took for an event at `event`.
+    pub(super) fn data_of(event: Range<usize>) -> Range<usize> {
+        event.start + BEFORE.len()..event.end - BEHIND.len()
+    }
+
+    /// The same as [`Self::text`] for data that differs in its text alone.
+    fn alike<'a>(&self, data: &'a [u8]) -> Option<&'a str> {
+        let behind = self.around.len().checked_sub(BEHIND.len())?;
+        let start = self.around.get(BEFORE.len()..self.text_at)?;
+        str::from_utf8(between(start, data, &self.around[self.text_at..behind])?).ok()
+    }
+}
+
+/// The text between `start` and `end`. What stands there now is a string as well
+/// if nothing in it ends or breaks one.
+#[inline]
+fn between<'a>(start: &[u8], bytes: &'a [u8], end: &[u8]) -> Option<&'a [u8]> {
+    let text = bytes.strip_prefix(start)?.strip_suffix(end)?;
+    (!start.is_empty() && plain(text) == text.len()).then_some(text)
 }
 
 /// The text of a usual event, which may be empty, and where it is.

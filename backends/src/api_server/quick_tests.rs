@@ -27,9 +27,48 @@ fn an_event_is_compared_with_the_last() {
     ] {
         assert_eq!(usual.text(event.as_bytes()), wanted, "{event}");
     }
-    let (start, end) = (usual.start, usual.end);
-    let broken = [&start[..], b"\xff", &end].concat();
-    assert_eq!(Usual { start, end }.text(&broken), None, "no UTF-8");
+    let broken = [
+        &br#"{"id":7,"choices":[{"text":""#[..],
+        b"\xff",
+        br#""}],"usage":null}"#,
+    ]
+    .concat();
+    assert_eq!(usual.text(&broken), None, "no UTF-8");
+}
+
+#[test]
+fn a_whole_event_is_compared_with_the_last() {
+    let mut usual = Usual::default();
+    let event = |text: &str| format!("data: {{\"choices\":[{{\"text\":\"{text}\"}}]}}\n\n");
+    let first = event("a");
+    assert_eq!(usual.whole_event(first.as_bytes()), None, "nothing known");
+    assert_eq!(usual.whole_event(b""), None, "nothing known");
+    let data = first.trim_start_matches("data: ").trim_end();
+    assert_eq!(usual.text(data.as_bytes()), Some("a"));
+    let two = event("b") + &event("c");
+    let twice_ended = event("b") + "\n";
+    let broken = [first.as_bytes(), b"\xff"].concat();
+    for (bytes, wanted) in [
+        (event("b").as_bytes(), Some("b")),
+        (event("\u{6d41}").as_bytes(), Some("\u{6d41}")),
+        (event("").as_bytes(), Some("")),
+        (event("\\u6d41").as_bytes(), None),
+        (two.as_bytes(), None),
+        (twice_ended.as_bytes(), None),
+        (broken.as_slice(), None),
+        (&first.as_bytes()[1..], None),
+        (&first.as_bytes()[..first.len() - 1], None),
+        (data.as_bytes(), None),
+        (b"", None),
+    ] {
+        let text = usual.whole_event(bytes).map(|text| &bytes[text]);
+        assert_eq!(text, wanted.map(str::as_bytes), "{bytes:?}");
+    }
+    let event = event("b");
+    assert_eq!(
+        &event[Usual::data_of(0..event.len())],
+        data.replace("\"a\"", "\"b\"")
+    );
 }
 
 #[test]

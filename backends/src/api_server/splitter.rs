@@ -81,6 +81,15 @@ impl Splitter {
         }
     }
 
+    /// Whether the next byte begins an event, and not the first: nothing is kept
+    /// of what came before. An event may then be read by others.
+    #[inline]
+    pub(super) fn is_between_events(&self) -> bool {
+        self.is_begun
+            && !(self.has_data || self.is_handed_out || self.after_cr)
+            && self.line.is_empty()
+    }
+
     /// The data of an event that is [`Found::Collected`], until the next call.
     pub(super) fn collected(&self) -> &[u8] {
         &self.data

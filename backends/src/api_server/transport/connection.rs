@@ -154,6 +154,9 @@ impl Connection {
     ) -> Poll<Result<Option<Range<usize>>, Broken>> {
         loop {
             let received = &self.buffer[..self.unread.end];
+            if let Some(piece) = self.framing.whole_chunk(received, &mut self.unread.start) {
+                return Poll::Ready(Ok(Some(piece)));
+            }
             let step = self.framing.step(received, &mut self.unread.start);
             match step.map_err(|words| Broken::Closed(words.to_owned()))? {
                 Step::Piece(piece) => return Poll::Ready(Ok(Some(piece))),

@@ -182,6 +182,39 @@ impl Framing {
         }
     }
 
+    /// A whole chunk at `at`, from its size to the line end behind it, in one go:
+    /// what a token comes in. `None` where there is no such, or [`Self::step`]
+    /// has to look at it: nothing was read then.
+    #[inline]
+    pub(super) fn whole_chunk(self, bytes: &[u8], at: &mut usize) -> Option<Range<usize>> {
+        if self != Self::Chunked(Chunk::Size) {
+            return None;
+        }
+        let mut start = *at;
+        let mut size = 0;
+        loop {
+            let byte = *bytes.get(start)?;
+            start += 1;
+            size = 16 * size
+                + match byte {
+                    b'0'..=b'9' => usize::from(byte - b'0'),
+                    b'a'..=b'f' => usize::from(byte - b'a') + 10,
+                    b'A'..=b'F' => usize::from(byte - b'A') + 10,
+                    b'\r' if size > 0 && bytes.get(start) == Some(&b'\n') => break,
+                    _ => return None,
+                };
+            if size > bytes.len() {
+                return None;
+            }
+        }
+        start += 1;
+        let end = start + size;
+        (bytes.get(end..end + 2)? == b"\r\n").then(|| {
+            *at = end + 2;
+            start..end
+        })
+    }
+
     /// Whether the connection may be closed here.
     pub(super) fn may_close(self) -> bool {
         matches!(self, Self::ToClose | Self::Ended)

@@ -89,17 +89,33 @@ fn what_is_no_head_is_refused() {
 
 /// The body of `bytes` that come in pieces of these lengths, read as a
 /// connection does: what is not read stays in front of what comes next. And
-/// whether it ended, and how much was left.
+/// whether it ended, and how much was left. The same with whole chunks in one go
+/// as without.
 fn body(
+    framing: Framing,
+    bytes: &[u8],
+    lengths: &[usize],
+) -> Result<(Vec<u8>, bool, usize), &'static str> {
+    let by_step = walk(framing, bytes, lengths, false);
+    assert_eq!(by_step, walk(framing, bytes, lengths, true));
+    by_step
+}
+
+fn walk(
     mut framing: Framing,
     bytes: &[u8],
     lengths: &[usize],
+    whole_chunks: bool,
 ) -> Result<(Vec<u8>, bool, usize), &'static str> {
     let (mut found, mut buffer, mut rest) = (Vec::new(), Vec::new(), bytes);
     let mut lengths = lengths.iter().cycle();
     loop {
         let mut at = 0;
         loop {
+            if whole_chunks && let Some(chunk) = framing.whole_chunk(&buffer, &mut at) {
+                found.extend_from_slice(&buffer[chunk]);
+                continue;
+            }
             match framing.step(&buffer, &mut at)? {
                 Step::Piece(piece) => {
                     assert!(!piece.is_empty());
@@ -118,6 +134,42 @@ fn body(
         buffer.extend_from_slice(piece);
         rest = after;
     }
+}
+
+#[test]
+fn a_whole_chunk_is_taken_in_one_go_or_left_alone() {
+    for (bytes, wanted) in [
+        ("5\r\nhello\r\n", Some("hello")),
+        ("005\r\nhello\r\nmore", Some("hello")),
+        ("A\r\n0123456789\r\n", Some("0123456789")),
+        ("a\r\n0123456789\r\n", Some("0123456789")),
+        ("10\r\n0123456789abcdef\r\n", Some("0123456789abcdef")),
+        ("5\r\nhello\r", None),
+        ("5\r\nhello\n\n", None),
+        ("5\r\nhello!\r\n", None),
+        ("5\r\nhel", None),
+        ("5\r", None),
+        ("5", None),
+        ("", None),
+        ("5;a\r\nhello\r\n", None),
+        ("0\r\n\r\n", None),
+        ("\r\n\r\n", None),
+        ("\r\n", None),
+        ("5\nhello\r\n", None),
+        ("ffffffffffffffffffffff\r\n", None),
+        ("7fffffffffffffff\r\n", None),
+    ] {
+        let bytes = format!("xx{bytes}");
+        let mut at = 2;
+        let found = CHUNKED.whole_chunk(bytes.as_bytes(), &mut at);
+        assert_eq!(found.map(|chunk| &bytes[chunk]), wanted, "{bytes}");
+        let read = wanted.map_or(0, |wanted| {
+            bytes.find(wanted).expect("there") + wanted.len()
+        });
+        assert_eq!(at, if read == 0 { 2 } else { read + 2 }, "{bytes}");
+    }
+    let within = Framing::Chunked(Chunk::DataEnd);
+    assert_eq!(within.whole_chunk(b"5\r\nhello\r\n", &mut 0), None);
 }
 
 const CHUNKED: Framing = Framing::Chunked(Chunk::Size);
