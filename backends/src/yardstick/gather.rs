@@ -12,6 +12,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::arrivals::Arrivals;
 use super::{Desk, Handed};
 
 /// Gathered bytes at which the socket is written to in any case.
@@ -32,6 +33,7 @@ struct Socket {
     /// Answers whose last token goes with the next write; times are numbers of
     /// writes.
     leaving: Vec<Handed>,
+    arrivals: Arrivals,
 }
 
 impl Gather {
@@ -42,6 +44,7 @@ impl Gather {
             desk,
             writes_ns: Vec::new(),
             leaving: Vec::new(),
+            arrivals: Arrivals::default(),
         })))
     }
 
@@ -55,6 +58,12 @@ impl Gather {
     /// begins.
     pub(super) fn leave(&self, handed: Handed) {
         self.with(|socket| socket.leaving.push(handed));
+    }
+
+    /// When the message of this stream had been read from the socket, if it was.
+    /// Tells it once.
+    pub(super) fn arrived_ns(&self, stream: u32) -> Option<u64> {
+        self.with(|socket| socket.arrivals.take(stream))
     }
 
     /// Writes what has been gathered.
@@ -113,7 +122,13 @@ impl AsyncRead for Gather {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.with(|socket| Pin::new(&mut socket.stream).poll_read(context, buffer))
+        let before = buffer.filled().len();
+        self.with(|socket| {
+            ready!(Pin::new(&mut socket.stream).poll_read(context, buffer))?;
+            let read_ns = socket.desk.clock.now_ns();
+            socket.arrivals.read(&buffer.filled()[before..], read_ns);
+            Poll::Ready(Ok(()))
+        })
     }
 }
 

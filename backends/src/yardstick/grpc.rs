@@ -3,11 +3,10 @@
 //! own service. Knows gRPC's prefix and trailers, no tensor.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::FutureExt;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use hyper::body::{Body as _, Frame as HttpFrame};
@@ -83,12 +82,10 @@ pub(super) async fn connection(stream: TcpStream, site: Site) {
             return;
         };
         let (site, socket) = (site.clone(), socket.clone());
-        // All that had come was read before any of it is accepted.
-        let accepted_ns = site.desk.clock.now_ns();
         // It ends with its connection: nothing can be sent without.
         tokio::spawn(async move {
             // An error of the transport: the client has gone.
-            let _ = answer(request, respond, &site, &socket, accepted_ns).await;
+            let _ = answer(request, respond, &site, &socket).await;
         });
     }
 }
@@ -112,24 +109,22 @@ async fn answer(
     respond: SendResponse<Frame>,
     site: &Site,
     socket: &Gather,
-    accepted_ns: u64,
 ) -> Result<(), h2::Error> {
     let (parts, mut inbound) = request.into_parts();
+    let stream = respond.stream_id().as_u32();
     let mut first = None;
     if parts.uri.path() == STREAM_PATH {
-        let (message, arrived_ns) = {
-            let mut message = pin!(first_message(&mut inbound));
-            match message.as_mut().now_or_never() {
-                Some(message) => (message?, accepted_ns),
-                // The rest of it is still on its way.
-                None => (message.await?, arrived(&site.desk).await),
-            }
-        };
+        let message = first_message(&mut inbound).await?;
+        // The library reads on and on in a burst before it hands a request over.
+        let read_ns = socket.arrived_ns(stream);
+        let arrived_ns = read_ns.unwrap_or(arrived(&site.desk).await);
         if let Some(asked) = Asked::read(&message, &ByteCodec) {
             let beat = Beat::start(&site.desk, arrived_ns, asked.id(), asked.tokens());
             return streamed(respond, beat, socket, &site.desk, &asked).await;
         }
         first = Some(message);
+    } else {
+        let _ = socket.arrived_ns(stream);
     }
     let body = Body::new(Inbound { first, inbound });
     let Ok(reply) = (site.simulation)(Request::from_parts(parts, body)).await;

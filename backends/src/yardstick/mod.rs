@@ -3,6 +3,7 @@
 //! names as the simulated servers, whose answers they give to whatever is not
 //! a stream of tokens; no engine, no queue, no judgement of requests.
 
+mod arrivals;
 mod book;
 mod gather;
 mod grpc;
