@@ -1,14 +1,40 @@
-//! Costs that a simulated server has on purpose, to a tenth of a millisecond.
-//! Knows no clock: it waits, and reads nothing.
+//! Costs that a simulated server has on purpose, right on average. Stamps
+//! nothing.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-/// Lets `cost` go by. The runtime's own timer rounds up to a millisecond, which
-/// is more than some costs are; a thread that sleeps is late by some tens of
-/// microseconds. Nothing is nothing.
+/// How much later than it should a wait ends on this machine, of late: a thread
+/// has to be started or woken, sleeps a little too long, and has to wake whoever
+/// waits. Tenths of a millisecond, which is more than some costs are.
+static LATE_NS: AtomicU64 = AtomicU64::new(50_000);
+
+/// Of how many waits the lateness is remembered.
+const REMEMBERED: u64 = 16;
+
+/// Lets `cost` go by, as exactly as the machine lets others wait on average: each
+/// wait is cut by what the last ones were late. The runtime's own timer rounds up
+/// to a millisecond. Nothing is nothing.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long it waits, and no time of any request"
+)]
 pub(crate) async fn spend(cost: Duration) {
-    if !cost.is_zero() {
-        // A runtime that shuts down ends the wait, and with it whoever waits.
-        let _ = tokio::task::spawn_blocking(move || std::thread::sleep(cost)).await;
+    if cost.is_zero() {
+        return;
     }
+    let begun = Instant::now();
+    let late = Duration::from_nanos(LATE_NS.load(Ordering::Relaxed));
+    let asked = cost.saturating_sub(late);
+    // A runtime that shuts down ends the wait, and with it whoever waits.
+    let _ = tokio::task::spawn_blocking(move || std::thread::sleep(asked)).await;
+    let late = begun.elapsed().saturating_sub(asked);
+    remember(u64::try_from(late.as_nanos()).unwrap_or(u64::MAX));
+}
+
+/// A moving average. One that is lost to another thread is no harm.
+fn remember(late_ns: u64) {
+    let before = LATE_NS.load(Ordering::Relaxed);
+    let after = before - before / REMEMBERED + late_ns / REMEMBERED;
+    LATE_NS.store(after, Ordering::Relaxed);
 }

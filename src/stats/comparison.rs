@@ -160,8 +160,12 @@ pub enum PartKind {
     ClientFloor,
     /// Connections opened for the request.
     Connect,
-    /// Preprocessing calls.
+    /// Preprocessing: the model's time, or that of the calls where no counter
+    /// tells it.
     Preprocess,
+    /// What the client's own calls of pre- and postprocessing took beyond their
+    /// models: the wire, and the server's front end.
+    RoundTrips,
     /// The server's front end and the protocol: what is neither engine nor a
     /// call of its own.
     FrontEnd,
@@ -169,6 +173,6 @@ pub enum PartKind {
     FrontEndAndEngine,
     /// The engine.
     Engine,
-    /// Postprocessing calls.
+    /// Postprocessing, likewise.
     Postprocess,
 }

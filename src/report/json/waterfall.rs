@@ -59,6 +59,7 @@ fn kind(of: PartKind) -> &'static str {
         PartKind::ClientFloor => "client_floor",
         PartKind::Connect => "connect",
         PartKind::Preprocess => "preprocess",
+        PartKind::RoundTrips => "round_trips",
         PartKind::FrontEnd => "front_end",
         PartKind::FrontEndAndEngine => "front_end_and_engine",
         PartKind::Engine => "engine",

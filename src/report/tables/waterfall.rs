@@ -12,6 +12,7 @@ pub(in super::super) fn part_name(kind: PartKind) -> &'static str {
         PartKind::ClientFloor => "client floor",
         PartKind::Connect => "connection set-up",
         PartKind::Preprocess => "preprocessing",
+        PartKind::RoundTrips => "round trips of these calls",
         PartKind::FrontEnd => "front end and protocol",
         PartKind::FrontEndAndEngine => "front end, protocol and engine",
         PartKind::Engine => "engine",

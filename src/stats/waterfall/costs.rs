@@ -16,17 +16,21 @@ pub(super) struct Costs {
     pub(super) client: f64,
     /// Connections.
     pub(super) connect: f64,
-    /// Preprocessing calls.
+    /// Preprocessing: the calls, or the model's part of them where the server
+    /// tells.
     pub(super) preprocess: f64,
-    /// What postprocessing calls added to the engine's time.
+    /// What postprocessing added to the engine's time, likewise.
     pub(super) postprocess: f64,
+    /// What the client's own calls of both took beyond the models' time, where
+    /// the server tells: front end and wire.
+    pub(super) round_trips: f64,
     /// Front end, protocol and engine together.
     pub(super) served: f64,
     /// The engine's part of it, where the server tells.
     pub(super) engine: Option<f64>,
-    /// Of the client's own calls, one's time within the server by its counters:
-    /// preprocessing, postprocessing.
-    pub(super) inside: (Option<f64>, Option<f64>),
+    /// The server tells what of the client's own calls the models took: of
+    /// preprocessing, of postprocessing.
+    pub(super) told: (bool, bool),
     /// The server chained the models, and said how long the calls took.
     pub(super) chained: bool,
 }
@@ -34,7 +38,7 @@ pub(super) struct Costs {
 impl Costs {
     /// What the parts leave unexplained.
     pub(super) fn rest(&self) -> f64 {
-        let calls = self.preprocess + self.postprocess;
+        let calls = self.preprocess + self.postprocess + self.round_trips;
         self.whole - self.client - self.connect - calls - self.served
     }
 }
@@ -66,9 +70,9 @@ fn to_first(slice: &Slice<'_>) -> Option<Costs> {
         postprocess: until("postprocess")?,
         served: until("engine")?,
         engine: counters::first_token_ns(slice),
-        inside: counters::inside(slice),
-        chained: false,
+        ..Costs::default()
     };
+    costs.calls(slice);
     if let Some(Chained { pre_ns, post_ns }) = counters::chained(slice) {
         costs.within(pre_ns, post_ns);
     }
@@ -118,9 +122,9 @@ fn of_slot(slice: &Slice<'_>) -> Option<Costs> {
         postprocess: mean(&|record| lag_ns(record) - late(record))?,
         served: total("engine")?,
         engine: counters::request_ns(slice),
-        inside: counters::inside(slice),
-        chained: false,
+        ..Costs::default()
     };
+    costs.calls(slice);
     // The text of an answer in one piece is made behind the engine's stream, and
     // the time until its first mark is all of it: nothing is counted twice.
     if let Some(Chained { pre_ns, post_ns }) = counters::chained(slice) {
@@ -155,6 +159,18 @@ fn opened_before_ns(record: &Record) -> f64 {
 }
 
 impl Costs {
+    /// Takes the calls that the client made apart into the models' time and what
+    /// is on the way to them.
+    fn calls(&mut self, slice: &Slice<'_>) {
+        let (pre, post) = counters::inside(slice);
+        self.told = (pre.is_some(), post.is_some());
+        for (part, inside) in [(&mut self.preprocess, pre), (&mut self.postprocess, post)] {
+            let within = *part * inside.unwrap_or(1.0);
+            self.round_trips += *part - within;
+            *part = within;
+        }
+    }
+
     /// Calls that the server made itself lie within the one that the client made.
     fn within(&mut self, pre_ns: f64, post_ns: f64) {
         if pre_ns + post_ns <= self.served {

@@ -10,6 +10,7 @@
 //! queue, in prefill and in decoding, in seconds.
 
 use super::slice::{Slice, arrivals, hop, span};
+use crate::record::Record;
 
 /// Requests that a counter may count more or fewer than the records, as a share.
 const OTHERS_MOST: f64 = 0.02;
@@ -26,7 +27,7 @@ pub(super) struct Chained {
 /// The calls of a server that chains the models: counted there, and not made by
 /// the client.
 pub(super) fn chained(slice: &Slice<'_>) -> Option<Chained> {
-    let calls = |record: &&crate::record::Record| hop(record, "preprocess").calls > 0;
+    let calls = |record: &&Record| hop(record, "preprocess").calls > 0;
     if slice.own.iter().any(calls) {
         return None;
     }
@@ -35,22 +36,44 @@ pub(super) fn chained(slice: &Slice<'_>) -> Option<Chained> {
     (fits(pre, slice.served()) && post >= slice.served()).then_some(Chained { pre_ns, post_ns })
 }
 
-/// Time that one of the client's own calls spent within the server: of
+/// Of the time of the client's own calls, the share within the server: of
 /// preprocessing and of postprocessing, models that are not decoupled. The rest of
 /// such a call is front end and wire.
+///
+/// The server counts requests that led in, too, which may have waited for each
+/// other as no later one does. So the counters give what a call takes beyond its
+/// model's time, over all calls, and that is taken from the own ones.
 pub(super) fn inside(slice: &Slice<'_>) -> (Option<f64>, Option<f64>) {
-    let of = |hop_name: &str, model: &str| {
-        let all = slice.own.iter().chain(&slice.lead_in);
-        let calls: f64 = all
-            .map(|record| f64::from(hop(record, hop_name).calls))
-            .sum();
-        let (each_ns, counted) = mean_ns(slice, model)?;
-        fits(counted, calls).then_some(each_ns)
+    let of = |hop_name: &'static str, model: &str| {
+        let own = seen(slice.own.iter(), hop_name)?;
+        let all = seen(slice.own.iter().chain(&slice.lead_in), hop_name)?;
+        let (inside_ns, counted) = mean_ns(slice, model)?;
+        let beyond_ns = all.call_ns - inside_ns;
+        let told = fits(counted, all.calls) && beyond_ns >= 0.0 && own.call_ns > 0.0;
+        told.then(|| 1.0 - (beyond_ns / own.call_ns).min(1.0))
     };
     (
         of("preprocess", "preprocessing"),
         of("postprocess", "postprocessing"),
     )
+}
+
+/// Calls as the client saw them.
+struct Seen {
+    calls: f64,
+    /// Mean time of one.
+    call_ns: f64,
+}
+
+fn seen<'a>(records: impl Iterator<Item = &'a &'a Record>, name: &'static str) -> Option<Seen> {
+    let hops = records.map(|record| hop(record, name));
+    let (calls, total_ns) = hops.fold((0.0, 0.0), |(calls, total_ns), hop| {
+        (calls + f64::from(hop.calls), total_ns + hop.total_ns as f64)
+    });
+    (calls > 0.0).then(|| Seen {
+        calls,
+        call_ns: total_ns / calls,
+    })
 }
 
 /// The engine's time to the first token, its queue included.
@@ -78,7 +101,7 @@ pub(super) fn request_ns(slice: &Slice<'_>) -> Option<f64> {
         // to differ by.
         let (inside_ns, count) = mean_ns(slice, "turbomind")?;
         let all = || slice.own.iter().chain(&slice.lead_in);
-        let of_all = |figure: &dyn Fn(&crate::record::Record) -> f64| {
+        let of_all = |figure: &dyn Fn(&Record) -> f64| {
             all().map(|record| figure(record)).sum::<f64>() / slice.served()
         };
         let seen_ns = of_all(&|record| hop(record, "engine").total_ns as f64);

@@ -157,6 +157,7 @@ fn parts(pairs: &[Pair], sides: &Sides<'_>) -> Vec<Part> {
     found.extend(connect);
     let pre = call(pairs, sides, PartKind::Preprocess, |costs| costs.preprocess);
     found.extend(pre);
+    found.extend(round_trips(pairs, sides));
     found.extend(served(pairs, sides, floor));
     let post = call(pairs, sides, PartKind::Postprocess, |costs| {
         costs.postprocess
@@ -173,29 +174,39 @@ fn call(pairs: &[Pair], sides: &Sides<'_>, kind: PartKind, of: fn(&Costs) -> f64
     let (slow_ns, fast_ns) = (mean_of(|pair| &pair.slow), mean_of(|pair| &pair.fast));
     let chained = |side: fn(&Pair) -> &Costs| pairs.iter().any(|pair| side(pair).chained);
     let chained = (chained(|pair| &pair.slow), chained(|pair| &pair.fast));
-    let inside = |side: fn(&Pair) -> &Costs| {
-        let each = pairs.iter().map(|pair| match kind {
-            PartKind::Preprocess => side(pair).inside.0,
-            PartKind::Postprocess => side(pair).inside.1,
-            _ => None,
-        });
-        let each: Option<Vec<f64>> = each.collect();
-        each.map(|each| mean(&each))
+    let told = |side: fn(&Pair) -> &Costs| {
+        pairs.iter().all(|pair| match kind {
+            PartKind::Preprocess => side(pair).told.0,
+            PartKind::Postprocess => side(pair).told.1,
+            _ => false,
+        })
     };
     let slow = Side {
         mean_ns: slow_ns,
-        inside_ns: inside(|pair| &pair.slow),
+        told: told(|pair| &pair.slow),
         chained: chained.0,
     };
     let fast = Side {
         mean_ns: fast_ns,
-        inside_ns: inside(|pair| &pair.fast),
+        told: told(|pair| &pair.fast),
         chained: chained.1,
     };
     (slow_ns != 0.0 || fast_ns != 0.0).then(|| Part {
         kind,
         estimate: difference(pairs, of),
         source: sides.call(kind, slow, fast),
+    })
+}
+
+/// What the client's own calls took beyond their models, where a server tells.
+fn round_trips(pairs: &[Pair], sides: &Sides<'_>) -> Option<Part> {
+    let any = pairs
+        .iter()
+        .any(|pair| pair.slow.round_trips != 0.0 || pair.fast.round_trips != 0.0);
+    any.then(|| Part {
+        kind: PartKind::RoundTrips,
+        estimate: difference(pairs, |costs| costs.round_trips),
+        source: sides.round_trips(),
     })
 }
 

@@ -28,8 +28,8 @@ pub(super) struct Sides<'a> {
 pub(super) struct Side {
     /// What it takes, on average.
     pub(super) mean_ns: f64,
-    /// Time of one call within the server, by its counters.
-    pub(super) inside_ns: Option<f64>,
+    /// The server's counters tell it, less the way to the model.
+    pub(super) told: bool,
     /// The server makes the calls itself.
     pub(super) chained: bool,
 }
@@ -56,17 +56,17 @@ impl Sides<'_> {
     pub(super) fn call(&self, kind: PartKind, slow: Side, fast: Side) -> String {
         let side = |name: &str, of: Side| {
             let ms = millis(of.mean_ns);
-            match of.inside_ns {
-                _ if of.mean_ns == 0.0 => format!("{name}: none"),
-                _ if of.chained && kind != PartKind::Connect => {
-                    format!("{name}: {ms} ms, in the server by its ModelStatistics")
-                }
-                Some(inside_ns) => format!(
-                    "{name}: {ms} ms, by the client's records; a call spends {} ms within the \
-                     server, by its ModelStatistics, and the rest on the wire",
-                    millis(inside_ns)
-                ),
-                None => format!("{name}: {ms} ms, by the client's records"),
+            if of.mean_ns == 0.0 {
+                format!("{name}: none")
+            } else if of.chained && kind != PartKind::Connect {
+                format!("{name}: {ms} ms, in the server by its ModelStatistics")
+            } else if of.told {
+                format!(
+                    "{name}: {ms} ms within the server, by the client's records and its \
+                     ModelStatistics"
+                )
+            } else {
+                format!("{name}: {ms} ms, by the client's records")
             }
         };
         let how = match (kind, self.of) {
@@ -83,6 +83,13 @@ impl Sides<'_> {
             side(self.slow_name, slow),
             side(self.fast_name, fast)
         )
+    }
+
+    /// Of the way to the models that the client calls by itself.
+    pub(super) fn round_trips(&self) -> String {
+        "the client's own calls of pre- and postprocessing, less what the models took of them by \
+         ModelStatistics: wire and front end of these calls"
+            .to_owned()
     }
 
     /// Of the engine where both servers tell its time.

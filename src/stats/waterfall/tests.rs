@@ -169,6 +169,43 @@ fn a_chaining_server_tells_by_its_counters() {
 }
 
 #[test]
+fn the_way_to_the_models_is_told_from_their_time() {
+    // Two requests of a block led in with a long wait for each other, which the
+    // server counts, too: 14 ms per call as the client saw it, over all four.
+    let arm = |counted_ms: f64| {
+        let mut chatbot = run("tis-chatbot", &[CHATBOT; 2]);
+        for record in chatbot.records.clone() {
+            let mut led_in = record;
+            let pre = led_in.hops.get_mut("preprocess").expect("a call");
+            (pre.total_ns, pre.until_first_ns) = (20 * MS, 20 * MS);
+            chatbot.lead_in.push(led_in);
+        }
+        for block in &mut chatbot.blocks {
+            let posts = 4.0 * CHATBOT.tokens as f64;
+            block.server_counters = BTreeMap::from([
+                ("preprocessing.success_count".to_owned(), 4.0),
+                ("preprocessing.success_ns".to_owned(), 4e6 * counted_ms),
+                ("postprocessing.success_count".to_owned(), posts),
+                ("postprocessing.success_ns".to_owned(), posts * 0.7e6),
+            ]);
+        }
+        chatbot
+    };
+    for (counted_ms, expected_ms) in [(13.4, 7.4), (14.0, 8.0), (14.5, 8.0), (1.0, 0.0)] {
+        let found = of(&[arm(counted_ms), run("api_server", &[PLAIN; 2])]);
+        for time in [Time::Ttft, Time::PerRequest] {
+            let found = one(&found, time);
+            adds_up(found);
+            near(ms(found, PartKind::Preprocess), expected_ms);
+            near(ms(found, PartKind::Postprocess), 0.7);
+            let way_ms = 8.0 - expected_ms + 0.3;
+            near(ms(found, PartKind::RoundTrips), way_ms);
+            near(found.rest.mean_ns, 0.0);
+        }
+    }
+}
+
+#[test]
 fn counters_of_both_servers_tell_the_engine() {
     let api = |engine_ms: f64, way: Way| {
         let mut run = run("api_server", &[way; 2]);
