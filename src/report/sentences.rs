@@ -79,8 +79,9 @@ pub(super) fn basis(basis: &Basis) -> String {
             requests,
             duet,
             precision,
+            wanted,
         } => format!(
-            "{} of {}, {}{}",
+            "{} of {}, {}{}{}",
             counted(u64::from(*blocks), "block", "blocks"),
             counted(u64::from(*requests), "request", "requests"),
             match duet {
@@ -90,7 +91,13 @@ pub(super) fn basis(basis: &Basis) -> String {
             precision.map_or(String::new(), |wanted| format!(
                 ", for a precision of {} %",
                 share(wanted)
-            ))
+            )),
+            wanted
+                .filter(|wanted| wanted > blocks)
+                .map_or(String::new(), |wanted| format!(
+                    "; that takes {}, and the run ended before them",
+                    counted(u64::from(wanted), "block", "blocks")
+                ))
         ),
         Basis::Requests { pairs } => format!(
             "{} of runs made apart: whatever changed between the runs is in every figure",

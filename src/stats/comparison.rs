@@ -30,6 +30,9 @@ pub enum Basis {
         duet: bool,
         /// What was asked for with `--precision`, if it was.
         precision: Option<f64>,
+        /// Blocks in all that the pilot found this to take; absent where nobody
+        /// asked, or the pilot could not tell.
+        wanted: Option<u32>,
     },
     /// Requests of two runs that were made apart: whatever changed between
     /// them is in every figure, and no order of blocks could cancel it.

@@ -12,6 +12,7 @@ fn blocks() -> Basis {
         requests: 100,
         duet: false,
         precision: None,
+        wanted: None,
     }
 }
 
@@ -157,6 +158,7 @@ fn caveats_are_said_where_they_hold() {
         requests: 1000,
         duet: false,
         precision: None,
+        wanted: None,
     };
     assert_eq!(p99_caveat(&many), None);
     let mut one = comparison(Metric::OutputTokensPerS, None, Finding::Unknown);
@@ -180,6 +182,7 @@ fn a_precision_that_was_not_reached_is_named() {
             requests: 2000,
             duet: false,
             precision: Some(0.02),
+            wanted: None,
         };
         found
     };

@@ -9,7 +9,7 @@ use super::summary::Summary;
 use super::tokens;
 use super::verdict::{Verdict, judge};
 use super::words::{counted, grouped, one_line, percent_off};
-use crate::record::{Record, Run, RunHeader};
+use crate::record::{Record, RequestKey, Run, RunHeader};
 
 /// One side of a comparison.
 #[derive(Clone, Copy, Debug)]
@@ -188,12 +188,35 @@ fn same(
     ))
 }
 
-/// Tokens by index of the request.
-type Counts = HashMap<u32, u64>;
+/// Tokens by request.
+type Counts = HashMap<RequestKey, u64>;
+
+/// Tokens of the requests that `count` knows. Where not all arms played blocks,
+/// `by_block` is false: a request is then its job's first play.
+fn counts(run: &Run, by_block: bool, count: impl Fn(&Record) -> Option<u64>) -> Counts {
+    let mut counts = Counts::new();
+    for record in run.records.iter().filter(|record| record.is_ok()) {
+        let block = if by_block { record.block } else { 0 };
+        let key = RequestKey {
+            block,
+            ..record.key()
+        };
+        if let Some(tokens) = count(record) {
+            counts.entry(key).or_insert(tokens);
+        }
+    }
+    counts
+}
+
+fn by_block(arms: &[Arm<'_>]) -> bool {
+    arms.iter().all(|arm| !arm.run.blocks.is_empty())
+}
 
 /// Rule 1: the servers count the same prompts alike.
 fn prompt_tokens(arms: &[Arm<'_>], names: &[String]) -> Option<Reason> {
-    let counts: Vec<Counts> = arms.iter().map(|arm| prompt_counts(arm.run)).collect();
+    let by_block = by_block(arms);
+    let counts = arms.iter().map(|arm| prompt_counts(arm.run, by_block));
+    let counts: Vec<Counts> = counts.collect();
     let gap = widest_gap(&counts)?;
     Some(reason(
         1,
@@ -210,26 +233,23 @@ fn prompt_tokens(arms: &[Arm<'_>], names: &[String]) -> Option<Reason> {
 
 /// The server's counts. An arm that sends token ids has sent what it has sent,
 /// whatever the server says.
-fn prompt_counts(run: &Run) -> Counts {
+fn prompt_counts(run: &Run, by_block: bool) -> Counts {
     let as_sent = run.header.answer == "token_ids";
     let begin = run.header.inserted_tokens();
-    let count = |record: &Record| {
+    counts(run, by_block, |record| {
         if as_sent {
             Some(u64::from(record.prompt_tokens) + begin)
         } else {
             record.server_prompt_tokens.map(u64::from)
         }
-    };
-    run.records
-        .iter()
-        .filter(|record| record.is_ok())
-        .filter_map(|record| Some((record.index, count(record)?)))
-        .collect()
+    })
 }
 
 /// Rule 2: the arms generated the same amount.
 fn generated_tokens(arms: &[Arm<'_>], names: &[String]) -> Option<Reason> {
-    let counts: Vec<Counts> = arms.iter().map(|arm| generated_counts(arm.run)).collect();
+    let by_block = by_block(arms);
+    let counts = arms.iter().map(|arm| generated_counts(arm.run, by_block));
+    let counts: Vec<Counts> = counts.collect();
     let gap = widest_gap(&counts)?;
     Some(reason(
         2,
@@ -243,16 +263,11 @@ fn generated_tokens(arms: &[Arm<'_>], names: &[String]) -> Option<Reason> {
     ))
 }
 
-fn generated_counts(run: &Run) -> Counts {
+fn generated_counts(run: &Run, by_block: bool) -> Counts {
     let recounts = tokens::recounts(run);
-    run.records
-        .iter()
-        .filter(|record| record.is_ok())
-        .filter_map(|record| {
-            let (generated, _) = tokens::count(record, &recounts).generated?;
-            Some((record.index, generated))
-        })
-        .collect()
+    counts(run, by_block, |record| {
+        Some(tokens::count(record, &recounts).generated?.0)
+    })
 }
 
 /// Two arms and their totals over the requests that both of them counted.
@@ -289,8 +304,8 @@ fn widest_gap(counts: &[Counts]) -> Option<Gap> {
     for (one, one_counts) in counts.iter().enumerate() {
         for (other, other_counts) in counts.iter().enumerate().skip(one + 1) {
             let (mut requests, mut one_total, mut other_total) = (0, 0, 0);
-            for (index, tokens) in one_counts {
-                if let Some(others) = other_counts.get(index) {
+            for (request, tokens) in one_counts {
+                if let Some(others) = other_counts.get(request) {
                     requests += 1;
                     one_total += tokens;
                     other_total += others;

@@ -3,7 +3,7 @@
 use super::fixture::{failed, sound};
 use super::verdict_tests::{codes, hundred, together, verdict};
 use super::{Arm, labels, summarize};
-use crate::record::Run;
+use crate::record::{Block, Run};
 
 #[test]
 fn together_the_arms_must_have_the_same_work() {
@@ -123,4 +123,35 @@ fn together_names_the_arm_and_keeps_the_order_of_the_rules() {
     });
     assert_eq!(labels(&arms), ["tis (1)", "api_server", "tis (2)"]);
     assert_eq!(together(&[&failing]), verdict(&failing));
+}
+
+#[test]
+fn a_job_that_two_blocks_play_counts_in_both() {
+    // Blocks 0 and 1 play the same jobs; only in block 0 did one arm generate less.
+    let arm = |less: u32| {
+        let mut run = hundred();
+        let again: Vec<_> = run.records.iter().cloned().collect();
+        for mut record in again {
+            record.block = 1;
+            record.scheduled_ns += 1 << 40;
+            run.records.push(record);
+        }
+        run.blocks = (0..2)
+            .map(|number| Block {
+                number,
+                ..Block::default()
+            })
+            .collect();
+        for record in run.records.iter_mut().filter(|record| record.block == 0) {
+            record.completion_tokens = record.completion_tokens.map(|tokens| tokens - less);
+        }
+        run
+    };
+    let reason = |less: u32| {
+        let arms = [arm(0), arm(less)];
+        let found = together(&[&arms[0], &arms[1]]);
+        codes(&found).contains(&"generated_tokens_differ")
+    };
+    assert!(!reason(0));
+    assert!(reason(1));
 }

@@ -20,6 +20,7 @@ enum Paired {
         requests_per_block: u32,
         duet: bool,
         precision: Option<f64>,
+        blocks_wanted: Option<u32>,
     },
     Requests {
         pairs: u32,
@@ -72,11 +73,13 @@ fn basis(of: &Basis) -> Paired {
             requests,
             duet,
             precision,
+            wanted,
         } => Paired::Blocks {
             blocks,
             requests_per_block: requests,
             duet,
             precision,
+            blocks_wanted: wanted,
         },
         Basis::Requests { pairs } => Paired::Requests { pairs },
     }

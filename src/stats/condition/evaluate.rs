@@ -210,6 +210,7 @@ mod tests {
             requests: 10,
             duet: false,
             precision: None,
+            wanted: None,
         };
         compare_figures(names, blocks, basis, &Options::default())
     }

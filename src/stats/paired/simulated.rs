@@ -156,6 +156,7 @@ impl Experiment {
             requests: 100,
             duet: false,
             precision,
+            wanted: None,
         };
         let options = Options {
             precision,

@@ -87,7 +87,8 @@ fn blocks_are_paired_by_number() {
             blocks: 6,
             requests: 10,
             duet: false,
-            precision: None
+            precision: None,
+            wanted: None,
         }
     );
     let metrics = &found.pairs[0].metrics;

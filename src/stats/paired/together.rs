@@ -98,6 +98,7 @@ pub fn compare_blocks(arms: &[Arm<'_>], options: &Options) -> Comparison {
         requests: experiment.map_or(0, |of| of.block_requests),
         duet: experiment.is_some_and(|of| of.duet),
         precision: options.precision,
+        wanted: experiment.and_then(|of| of.blocks_wanted),
     };
     compare_figures(labels(arms), &blocks, basis, options)
 }
