@@ -77,6 +77,7 @@ fn measure(
         ids: Ids::from(first_id),
         ramp: load.ramp,
         // The figures themselves say it.
+        embedded: false,
         warn: |_| (),
     };
     let header = RunHeader {

@@ -95,6 +95,7 @@ impl Play<'_> {
             ids: Ids::from(self.next_id),
             ramp,
             // What it would say is said by the figures.
+            embedded: false,
             warn: |_| {},
         };
         self.next_id = first_id.saturating_add(count(&plan.jobs));

@@ -154,6 +154,7 @@ impl<'a> Design<'a> {
             max_time: self.config.max_time,
             clock: scene.clock,
             stop: scene.stop.clone(),
+            embedded: scene.config.arms.iter().any(Arm::is_embedded),
             warn: advise,
             pace: Pace::default(),
         };

@@ -12,7 +12,7 @@ use super::experiment::{self, Design};
 use super::floor::Known;
 use super::header::header;
 use super::{advise, asked, chat};
-use crate::config::Config;
+use crate::config::{Arm, Config};
 use crate::plan::{self, Plan, Settings};
 use crate::record::{self, Record, Recount, Run, RunHeader};
 use crate::report;
@@ -194,6 +194,7 @@ impl Scene<'_> {
             stop: self.stop.clone(),
             ids: self.ids.clone(),
             ramp: run.ramp,
+            embedded: self.config.arms.iter().any(Arm::is_embedded),
             warn: advise,
         };
         let of_arm = || ready.name();

@@ -42,7 +42,7 @@ pub struct RunHeader {
     pub family: String,
     /// The arm delivers `text` or `token_ids`.
     pub answer: String,
-    /// Address as given.
+    /// Address as given; [`RunHeader::EMBEDDED`] for a server in this process.
     pub address: String,
     /// Product and version as the server says.
     pub server: String,
@@ -118,6 +118,9 @@ pub struct RunHeader {
 }
 
 impl RunHeader {
+    /// The address that stands for an embedded server, as users give it.
+    pub const EMBEDDED: &'static str = "sim";
+
     /// Tokens that a server may count in every prompt beyond the plan's.
     #[must_use]
     pub fn inserted_tokens(&self) -> u64 {

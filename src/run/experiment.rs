@@ -39,6 +39,8 @@ pub struct Experiment {
     pub clock: Clock,
     /// The wish to stop.
     pub stop: Stop,
+    /// Servers run in this process: its threads then wait for each other.
+    pub embedded: bool,
     /// Hears that the client falls behind while blocks are played.
     pub warn: fn(&str),
     /// What has been played.
@@ -100,7 +102,7 @@ impl Experiment {
         let left = u64::from(blocks.saturating_sub(self.pace.blocks));
         let arms = u64::try_from(self.players.len()).unwrap_or(u64::MAX);
         let show = Show::start("", left * arms * self.requests_of_a_block(), &progress);
-        let watch = Watch::start(self.clock, &progress, self.warn);
+        let watch = Watch::start(self.clock, &progress, self.embedded, self.warn);
         let mut end = End::Done;
         while self.pace.blocks < blocks {
             if self.would_be_late() {

@@ -55,6 +55,7 @@ impl Stage {
                 max_time: None,
                 clock,
                 stop,
+                embedded: false,
                 warn: |_| {},
                 pace: Pace::default(),
             },

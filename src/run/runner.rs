@@ -44,6 +44,8 @@ pub struct Runner {
     pub ids: Ids,
     /// Over which a run's slots start, evenly; zero: all at once.
     pub ramp: Duration,
+    /// The servers run in this process: its threads then wait for each other.
+    pub embedded: bool,
     /// Hears, at most once, that the client falls behind while a run goes.
     pub warn: fn(&str),
 }
@@ -149,7 +151,7 @@ impl Runner {
         let show = Show::start(&header.backend, total, &progress);
         let lined = Lined::up(self, shared, recorder.door()).await;
         let before = ThreadTimes::now();
-        let watch = Watch::start(self.clock, &progress, self.warn);
+        let watch = Watch::start(self.clock, &progress, self.embedded, self.warn);
         let mut gone = lined.go(self).await;
         let threads = ThreadTimes::now().since(&before);
         drop((watch, show));

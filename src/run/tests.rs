@@ -130,6 +130,7 @@ pub(super) fn runner(puppet: &Arc<Puppet>) -> Runner {
         stop: Stop::default(),
         ids: Ids::from(1),
         ramp: Duration::ZERO,
+        embedded: false,
         warn: |_| {},
     }
 }

@@ -37,12 +37,13 @@ pub(super) struct Watch(tokio::task::JoinHandle<()>);
 
 impl Watch {
     /// Watches the client's threads and the slots that write `progress`; `warn`
-    /// gets what is to be said, at most once. Must be called within a tokio
-    /// runtime, not one of the client's own.
-    pub(super) fn start(clock: Clock, progress: &Progress, warn: fn(&str)) -> Self {
+    /// gets what is to be said, at most once. `embedded`: servers run in this
+    /// process, too. Must be called within a tokio runtime, not one of the client's
+    /// own.
+    pub(super) fn start(clock: Clock, progress: &Progress, embedded: bool, warn: fn(&str)) -> Self {
         let progress = progress.clone();
         Self(tokio::spawn(async move {
-            warn(&fallen_behind(clock, &progress).await);
+            warn(&fallen_behind(clock, &progress, embedded).await);
         }))
     }
 }
@@ -54,14 +55,15 @@ impl Drop for Watch {
 }
 
 /// Returns when the client has fallen behind, with what was seen and what to do.
-async fn fallen_behind(clock: Clock, progress: &Progress) -> String {
+async fn fallen_behind(clock: Clock, progress: &Progress, embedded: bool) -> String {
     let mut busy_looks = 0;
     let (mut before, mut before_ns) = (ThreadTimes::now(), clock.now_ns());
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let (now, now_ns) = (ThreadTimes::now(), clock.now_ns());
         let shares = now.since(&before).shares();
-        let busy = shares.and_then(|shares| busy(shares, now_ns.saturating_sub(before_ns)));
+        let span_ns = now_ns.saturating_sub(before_ns);
+        let busy = shares.and_then(|shares| busy(shares, span_ns, embedded));
         (before, before_ns) = (now, now_ns);
         busy_looks = if busy.is_some() { busy_looks + 1 } else { 0 };
         let seen = busy
@@ -74,14 +76,14 @@ async fn fallen_behind(clock: Clock, progress: &Progress) -> String {
 }
 
 /// What is to be said of threads that had so much of `span_ns`.
-fn busy(shares: Shares, span_ns: u64) -> Option<String> {
+fn busy(shares: Shares, span_ns: u64, embedded: bool) -> Option<String> {
     let percent = |ns: u64| ns.saturating_mul(100) / span_ns.max(1);
     let (busy, waiting) = (
         percent(shares.busiest.busy_ns()),
         percent(shares.busiest.wait_ns),
     );
     let shared = waiting >= LEAST_WAITING && waiting * 100 > busy * MOST_WAITING_OF_BUSY;
-    if shared || waiting > MOST_WAITING {
+    if (shared && !embedded) || waiting > MOST_WAITING {
         return Some(format!(
             "the client falls behind: something else runs on its cores, and its busiest thread \
              waited for one for {waiting} % of the last second; end that, or take a client machine \
@@ -143,11 +145,11 @@ mod tests {
                 all: busiest,
                 busiest,
             };
-            let said = busy(shares, 1_000_000_000);
+            let said = busy(shares, 1_000_000_000, false);
             assert_eq!(said.is_some(), words.is_some(), "{cpu} {wait}: {said:?}");
             assert!(said.unwrap_or_default().contains(words.unwrap_or_default()));
             // A span of nothing is no division by zero.
-            let _ = busy(shares, 0);
+            let _ = busy(shares, 0, false);
         }
     }
 
@@ -173,7 +175,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_speaks_once() {
         let progress = Progress::default();
-        let watch = Watch::start(Clock::start(), &progress, |words| {
+        let watch = Watch::start(Clock::start(), &progress, false, |words| {
             SAID.lock().expect("whole").push(words.to_owned());
         });
         for _ in 0..30 {

@@ -10,7 +10,7 @@ use super::reason::{Reason, reason};
 use super::summary::Summary;
 use super::together::{Arm, one_experiment};
 use super::words::grouped_decimal;
-use crate::record::ClientFloor;
+use crate::record::{ClientFloor, Run, RunHeader};
 
 /// Most that the busiest thread may be busy, in percent of a core.
 const MOST_BUSY_PERCENT: f64 = 80.0;
@@ -95,7 +95,10 @@ pub(super) fn busiest_thread(summary: &Summary) -> Option<Reason> {
 /// The client's threads got a core when they had something to do: else every
 /// time that was taken is late by the wait. Few waits are long where few
 /// messages come; many are short, but stand in the way of each other.
-pub(super) fn waits(summary: &Summary) -> Option<Reason> {
+///
+/// An embedded server has the cores that the client has, in steps that the client
+/// waits for: short waits are then no sign of somebody else.
+pub(super) fn waits(run: &Run, summary: &Summary) -> Option<Reason> {
     let wait_ns = summary.client.wait_per_turn_ns?;
     let waited = summary.client.busiest_thread_wait_percent?;
     let latencies = &summary.latencies;
@@ -107,6 +110,7 @@ pub(super) fn waits(summary: &Summary) -> Option<Reason> {
     let long = wait_ns > latency.mean * MOST_WAIT_SHARE && wait_ns > ORDINARY_WAIT_NS;
     let busy = summary.client.busiest_thread_percent.unwrap_or(100.0);
     let shared = waited > LEAST_WAIT_PERCENT && waited > busy * MOST_WAIT_OF_BUSY;
+    let shared = shared && run.header.address != RunHeader::EMBEDDED;
     // With more than that the busiest thread's clause has spoken.
     let spoken = busiest_thread(summary).is_some();
     ((long || shared || waited > MOST_WAIT_PERCENT) && !spoken).then(|| {

@@ -112,6 +112,26 @@ fn waiting_for_a_core_counts_as_busy() {
 }
 
 #[test]
+fn an_embedded_server_has_the_same_cores() {
+    for (address, expected) in [("127.0.0.1:1", &["client_waits"][..]), ("sim", &[])] {
+        let mut run = with_ftl(50, None);
+        let span_ns = run.end.map_or(0, |end| end.span_ns);
+        address.clone_into(&mut run.header.address);
+        run.end = Some(RunEnd {
+            span_ns,
+            busiest_thread_cpu_ns: Some(80 * MS),
+            busiest_thread_wait_ns: Some(60 * MS),
+            client_wait_ns: Some(60 * MS),
+            client_turns: Some(2_000),
+            ..RunEnd::default()
+        });
+        let reasons = judge(&run, &summarize(&run)).reasons;
+        let codes: Vec<_> = reasons.iter().map(|reason| reason.code).collect();
+        assert_eq!(codes, expected, "{address}");
+    }
+}
+
+#[test]
 fn waits_are_weighed_against_the_first_token() {
     // (mean wait in microseconds, mean FTL in ms, whether it objects)
     for (wait_us, ftl_ms, objects) in [

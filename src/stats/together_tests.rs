@@ -130,7 +130,7 @@ fn a_job_that_two_blocks_play_counts_in_both() {
     // Blocks 0 and 1 play the same jobs; only in block 0 did one arm generate less.
     let arm = |less: u32| {
         let mut run = hundred();
-        let again: Vec<_> = run.records.iter().cloned().collect();
+        let again = run.records.clone();
         for mut record in again {
             record.block = 1;
             record.scheduled_ns += 1 << 40;

@@ -63,7 +63,7 @@ pub fn judge(run: &Run, summary: &Summary) -> Verdict {
         failed(run, summary),
         instrument::slip(summary),
         instrument::busiest_thread(summary),
-        instrument::waits(summary),
+        instrument::waits(run, summary),
         too_short(run, summary),
     ];
     Verdict {

@@ -60,11 +60,13 @@ pub(in super::super) fn sheet(of: &Waterfall, names: &[String]) -> Sheet {
 
 /// How each part was found.
 pub(in super::super) fn sources(of: &Waterfall) -> Vec<String> {
-    of.parts
+    let none = may_be_none(of.gap).then(|| "gap: it may be none, so no shares of it".to_owned());
+    let parts = of
+        .parts
         .iter()
         .filter(|part| !part.source.is_empty())
-        .map(|part| format!("{}: {}", part_name(part.kind), one_line(&part.source, 300)))
-        .collect()
+        .map(|part| format!("{}: {}", part_name(part.kind), one_line(&part.source, 300)));
+    none.into_iter().chain(parts).collect()
 }
 
 /// Milliseconds to the microsecond.
@@ -86,8 +88,14 @@ fn cells(of: Estimate, share: Option<String>) -> Vec<String> {
 
 fn share(part: Estimate, gap: Estimate) -> String {
     let share = part.mean_ns / gap.mean_ns * 100.0;
-    match share.is_finite() {
+    match share.is_finite() && !may_be_none(gap) {
         true => format!("{} %", grouped_decimal(share, 1)),
         false => ABSENT.to_owned(),
     }
+}
+
+/// Whether there may be no gap at all: shares of it would be of chance.
+fn may_be_none(gap: Estimate) -> bool {
+    gap.interval
+        .is_some_and(|(low, high)| low <= 0.0 && high >= 0.0)
 }

@@ -148,14 +148,17 @@ fn opening_share(record: &Record) -> f64 {
 }
 
 /// Connections that were opened in front of the engine: one less for each call
-/// of the postprocessing.
+/// of the postprocessing. Out of those before the first token, not out of all: the
+/// later ones meet those of all other answers, as an engine gives every answer
+/// its token at one moment.
 fn opened_before_ns(record: &Record) -> f64 {
     let (connect, post) = (hop(record, "connect"), hop(record, "postprocess"));
-    if connect.calls == 0 {
+    let before = connect.calls.saturating_sub(post.calls);
+    let to_first = before + post.calls.min(1);
+    if to_first == 0 {
         return 0.0;
     }
-    let before = connect.calls.saturating_sub(post.calls);
-    connect.total_ns as f64 * f64::from(before) / f64::from(connect.calls)
+    connect.until_first_ns as f64 * f64::from(before) / f64::from(to_first)
 }
 
 impl Costs {

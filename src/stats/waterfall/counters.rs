@@ -42,7 +42,9 @@ pub(super) fn chained(slice: &Slice<'_>) -> Option<Chained> {
 ///
 /// The server counts requests that led in, too, which may have waited for each
 /// other as no later one does. So the counters give what a call takes beyond its
-/// model's time, over all calls, and that is taken from the own ones.
+/// model's time, over all calls, and that is taken from the own ones. As the way
+/// may have been longer for those that led in, too, no less is left than the model
+/// computes.
 pub(super) fn inside(slice: &Slice<'_>) -> (Option<f64>, Option<f64>) {
     let of = |hop_name: &'static str, model: &str| {
         let own = seen(slice.own.iter(), hop_name)?;
@@ -50,7 +52,8 @@ pub(super) fn inside(slice: &Slice<'_>) -> (Option<f64>, Option<f64>) {
         let (inside_ns, counted) = mean_ns(slice, model)?;
         let beyond_ns = all.call_ns - inside_ns;
         let told = fits(counted, all.calls) && beyond_ns >= 0.0 && own.call_ns > 0.0;
-        told.then(|| 1.0 - (beyond_ns / own.call_ns).min(1.0))
+        let inside_ns = (own.call_ns - beyond_ns).max(computing_ns(slice, model));
+        told.then(|| (inside_ns / own.call_ns).min(1.0))
     };
     (
         of("preprocess", "preprocessing"),
@@ -123,6 +126,16 @@ fn mean_ns(slice: &Slice<'_>, model: &str) -> Option<(f64, f64)> {
     let count = *slice.counters.get(&format!("{model}.success_count"))?;
     let total_ns = *slice.counters.get(&format!("{model}.success_ns"))?;
     (count > 0.0 && total_ns >= 0.0).then(|| (total_ns / count, count))
+}
+
+/// Mean time that Triton counted for a request's computing, in and output
+/// included; 0 where it does not tell.
+fn computing_ns(slice: &Slice<'_>, model: &str) -> f64 {
+    let of = |field: &str| slice.counters.get(&format!("{model}.{field}")).copied();
+    let parts = ["compute_input_ns", "compute_infer_ns", "compute_output_ns"];
+    let total_ns: f64 = parts.into_iter().filter_map(of).sum();
+    let count = of("success_count").filter(|count| *count > 0.0);
+    count.map_or(0.0, |count| total_ns / count)
 }
 
 /// Mean of a histogram of LMDeploy's that counted these requests.
