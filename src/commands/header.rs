@@ -88,6 +88,12 @@ mod tests {
     use super::command_line;
 
     #[test]
+    fn an_embedded_server_has_one_name() {
+        use crate::{config::Arm, record::RunHeader};
+        assert_eq!(Arm::SIM, RunHeader::EMBEDDED);
+    }
+
+    #[test]
     fn keys_do_not_reach_the_records() {
         let words =
             "pairbench profile --api-key sesame --seed 1 --api-key=sesame --sim-api-key sesame x";
