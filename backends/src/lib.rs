@@ -13,6 +13,7 @@ mod error;
 mod request;
 mod sink;
 mod spend;
+mod timers;
 mod tls;
 mod trace;
 mod triton;
@@ -24,6 +25,7 @@ pub use request::{
     Ending, Finish, PromptMode, Request, Sampling, ServerCounters, ServerInfo, TokenSource,
 };
 pub use sink::{Clock, Pulse, Sink};
+pub use timers::Timers;
 pub use trace::{Hop, HopTimes, Mark, Trace};
 
 use async_trait::async_trait;

@@ -67,6 +67,11 @@ fn measure(
     folder: &Path,
 ) -> Result<Cost> {
     make_room(u64::from(load.streams))?;
+    let director = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    // Clients wait by the timers of where they are made.
+    let inside = director.enter();
     let crew = Crew::start(threads)?;
     let runner = Runner {
         aside: connect(address, load)?,
@@ -80,14 +85,12 @@ fn measure(
         embedded: false,
         warn: |_| (),
     };
+    drop(inside);
     let header = RunHeader {
         format: record::FORMAT,
         ..RunHeader::default()
     };
     let mut plan = plan(load);
-    let director = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     director.block_on(async {
         // One prompt is all prompts, so one count is all counts.
         let job = plan.jobs.first().context("an empty load")?;

@@ -43,7 +43,9 @@ impl Crew {
         })
     }
 
-    /// A seat on each thread, with a client of its own that `connect` makes.
+    /// A seat on each thread, with a client of its own that `connect` makes. To be
+    /// called in a runtime with timers: the threads have none, and a client waits by
+    /// those of where it was made.
     ///
     /// # Errors
     /// What `connect` has to say.
@@ -58,7 +60,8 @@ impl Crew {
 
 fn member() -> Result<Member> {
     let runtime = Builder::new_current_thread()
-        .enable_all()
+        // No timers: see `backends::Timers`.
+        .enable_io()
         .event_interval(TASKS_BETWEEN_LOOKS)
         .build()
         .context("cannot start a client thread")?;

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::OnceLock;
 use std::task::Poll;
 
-use backends::Clock;
+use backends::{Clock, Timers};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// How much earlier than due a wait by timer ends: tokio's timers are a
@@ -60,10 +60,10 @@ impl Gate {
 
 /// Waits for a moment, to the microsecond: by timer up to shortly before, then
 /// by giving way to others.
-pub(super) async fn until(clock: Clock, due_ns: u64) {
+pub(super) async fn until(clock: Clock, timers: &Timers, due_ns: u64) {
     let by_timer = clock.instant_at(due_ns.saturating_sub(TIMER_NS));
     if clock.now_ns() + TIMER_NS < due_ns {
-        tokio::time::sleep_until(by_timer.into()).await;
+        timers.sleep_until(by_timer).await;
     }
     while clock.now_ns() < due_ns {
         tokio::task::yield_now().await;
@@ -98,7 +98,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
-    use backends::Clock;
+    use backends::{Clock, Timers};
 
     use super::{Gate, once_begun, until};
 
@@ -140,7 +140,7 @@ mod tests {
     async fn nobody_leaves_before_the_moment() {
         let clock = Clock::start();
         for due_ns in [0, clock.now_ns() + 50_000, clock.now_ns() + 3_500_000] {
-            until(clock, due_ns).await;
+            until(clock, &Timers::here(), due_ns).await;
             assert!(clock.now_ns() >= due_ns);
         }
     }

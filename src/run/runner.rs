@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use backends::{Backend, Clock, Error, ErrorKind, ServerCounters};
+use backends::{Backend, Clock, Error, ErrorKind, ServerCounters, Timers};
 use futures_util::{StreamExt, stream};
 
 use super::cpu::{Shares, ThreadTimes};
@@ -202,6 +202,7 @@ impl Runner {
             next: AtomicUsize::new(usize::try_from(slots).unwrap_or(usize::MAX)),
             ramp: Duration::ZERO,
             clock: self.clock,
+            timers: Timers::here(),
             posts: (0..slots).map(|_| Post::default()).collect(),
             stop: self.stop.clone(),
             progress: Progress::default(),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backends::{
-    Backend, Clock, Ending, Error, ErrorKind, Finish, Hop, HopTimes, Request, Sink, Trace,
+    Backend, Clock, Ending, Error, ErrorKind, Finish, Hop, HopTimes, Request, Sink, Timers, Trace,
 };
 
 use tokio::sync::mpsc;
@@ -35,6 +35,7 @@ pub(super) struct Shared {
     pub(super) ramp: Duration,
     pub(super) first_id: u64,
     pub(super) clock: Clock,
+    pub(super) timers: Timers,
     /// Where each slot's requests are watched.
     pub(super) posts: Arc<[Post]>,
     pub(super) stop: Stop,
@@ -83,9 +84,9 @@ pub(super) async fn work(
     if !shared.ramp.is_zero() {
         turn = None;
         // A connection may have been given up while its slot waited its turn.
-        until(shared.clock, free_ns.saturating_sub(AFRESH_NS)).await;
+        shared.until(free_ns.saturating_sub(AFRESH_NS)).await;
         next = shared.load(&slot, first).await;
-        until(shared.clock, free_ns).await;
+        shared.until(free_ns).await;
     }
     while let Some(loaded) = next.take_if(|_| !shared.stop.is_wished()) {
         let Loaded {
@@ -135,6 +136,10 @@ impl Shared {
         let ramp_ns = u64::try_from(self.ramp.as_nanos()).unwrap_or(u64::MAX);
         let share = u128::from(ramp_ns) * u128::from(slot) / u128::from(self.slots.max(1));
         start_ns.saturating_add(u64::try_from(share).unwrap_or(u64::MAX))
+    }
+
+    async fn until(&self, due_ns: u64) {
+        until(self.clock, &self.timers, due_ns).await;
     }
 
     /// Makes the request of a job ready to go out; `None`: there is no such job.

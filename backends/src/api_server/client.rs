@@ -188,7 +188,11 @@ impl ApiServer {
         sink.leave(Hop::Engine);
         sink.end();
         // A connection can be used again only when its answer was read to the end.
-        let drained = tokio::time::timeout(DRAIN_WAIT, events.drain()).await;
+        let drained = self
+            .transport
+            .timers()
+            .timeout(DRAIN_WAIT, events.drain())
+            .await;
         if let Ok(Some(connection)) = drained {
             self.transport.put_back(connection);
         }

@@ -34,7 +34,7 @@ use self::connection::Broken;
 use self::pool::{Dial, Pool};
 use super::address::base_url;
 use super::errors;
-use crate::{Error, ErrorKind, Hop, Sink, Target, excerpt, tls};
+use crate::{Error, ErrorKind, Hop, Sink, Target, Timers, excerpt, tls};
 
 pub(super) use self::connection::Connection;
 pub(super) use self::framing::Head;
@@ -61,6 +61,7 @@ pub(super) struct Transport {
     fields: Vec<u8>,
     has_key: bool,
     wait: Duration,
+    timers: Timers,
 }
 
 impl Transport {
@@ -105,11 +106,13 @@ impl Transport {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
+        let timers = Timers::here();
         let dial = Dial {
             host: host.trim_matches(['[', ']']).to_owned(),
             port: base.port_or_known_default().unwrap_or(80),
             tls: (base.scheme() == "https").then(|| Arc::new(tls.clone())),
             within: target.connect_timeout,
+            timers: timers.clone(),
         };
         Ok(Self {
             aside: aside::client(headers, tls, target.connect_timeout, pool_idle)?,
@@ -118,6 +121,7 @@ impl Transport {
             fields,
             has_key: target.api_key.is_some(),
             wait: target.probe_timeout,
+            timers,
         })
     }
 
@@ -203,6 +207,11 @@ impl Transport {
             self.pool.put_back(connection);
         }
         Err(self.refusal(head.status, head.location.as_deref(), &body))
+    }
+
+    /// What time limits are kept by.
+    pub(super) fn timers(&self) -> &Timers {
+        &self.timers
     }
 
     /// How many bytes the buffer of each idle connection takes.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::grpc::Messages;
 use super::reply::Reply;
 use super::status::{of_broken, of_frame, of_status};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Timers};
 
 /// How long a stream may stay open after its last frame. Triton closes it at
 /// once, as the request side is closed already.
@@ -20,16 +20,18 @@ pub(super) struct Answer {
     model: String,
     id: String,
     reply: Reply,
+    timers: Timers,
     over: bool,
 }
 
 impl Answer {
-    pub(super) fn new(messages: Messages, model: String, id: u64) -> Self {
+    pub(super) fn new(messages: Messages, model: String, id: u64, timers: Timers) -> Self {
         Self {
             messages,
             model,
             id: id.to_string(),
             reply: Reply::default(),
+            timers,
             over: false,
         }
     }
@@ -130,10 +132,9 @@ impl Answer {
             }
         }
         tokio::spawn(async move {
-            let _ = tokio::time::timeout(CLOSING, async {
-                while let Ok(Some(_)) = self.messages.next().await {}
-            })
-            .await;
+            let timers = self.timers.clone();
+            let rest = async { while let Ok(Some(_)) = self.messages.next().await {} };
+            let _ = timers.timeout(CLOSING, rest).await;
         });
     }
 }

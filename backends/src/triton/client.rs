@@ -22,7 +22,7 @@ use super::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
 use super::reply::Reply;
 use super::status::{chain_of, of_broken, of_status};
 use super::wire::MESSAGE_LIMIT_BYTES;
-use crate::{Error, ErrorKind, Target, excerpt, tls};
+use crate::{Error, ErrorKind, Target, Timers, excerpt, tls};
 
 /// The calls of the service, made by tonic. Clones share the connection.
 pub(super) type Stub = GrpcInferenceServiceClient<Line>;
@@ -42,6 +42,7 @@ pub(super) struct Client {
     headers: HeaderMap,
     connect_timeout: Duration,
     probe_timeout: Duration,
+    timers: Timers,
     /// The connection that is shared by all calls.
     shared: Mutex<Option<Line>>,
     /// Held by whoever opens it.
@@ -97,6 +98,7 @@ impl Client {
             headers,
             connect_timeout: target.connect_timeout,
             probe_timeout: target.probe_timeout,
+            timers: Timers::here(),
             shared: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
         })
@@ -110,6 +112,11 @@ impl Client {
     /// The longest wait for an answer that is not timed.
     pub(super) fn probe_timeout(&self) -> Duration {
         self.probe_timeout
+    }
+
+    /// What time limits are kept by.
+    pub(super) fn timers(&self) -> &Timers {
+        &self.timers
     }
 
     /// Opens a connection for one call, which gives the local port back as soon
@@ -151,7 +158,7 @@ impl Client {
             }
             Ok::<_, io::Error>(line)
         };
-        match tokio::time::timeout(self.connect_timeout, line).await {
+        match self.timers.timeout(self.connect_timeout, line).await {
             Ok(Ok(line)) => Ok(line),
             Ok(Err(error)) => {
                 let words = chain_of(&error);
@@ -221,7 +228,7 @@ impl Client {
         what: &str,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        match tokio::time::timeout(self.probe_timeout, call).await {
+        match self.timers.timeout(self.probe_timeout, call).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Error::new(
                 ErrorKind::Connect,
@@ -280,7 +287,12 @@ impl Client {
     ) -> Result<Answer, Error> {
         let headers = self.headers.clone();
         match grpc::call(line, STREAM_INFER, headers, message).await {
-            Ok(messages) => Ok(Answer::new(messages, model.to_owned(), id)),
+            Ok(messages) => Ok(Answer::new(
+                messages,
+                model.to_owned(),
+                id,
+                self.timers.clone(),
+            )),
             Err(status) => Err(of_status(&format!("`{model}`"), &status)),
         }
     }

@@ -273,7 +273,7 @@ async fn who_answers(client: &Client, error: Error) -> Error {
     }
     let authority = client.authority();
     let wait = client.probe_timeout().min(Duration::from_secs(2));
-    let speaks_http = tokio::time::timeout(wait, speaks_http(authority)).await;
+    let speaks_http = client.timers().timeout(wait, speaks_http(authority)).await;
     if speaks_http.unwrap_or(false) {
         return Error::new(
             ErrorKind::Protocol,

@@ -88,7 +88,7 @@ impl Transport {
             super::whole(&mut connection, ANSWER_BYTES_MAX).await?;
             Ok(connection)
         };
-        let answered = tokio::time::timeout(self.wait, asked).await;
+        let answered = self.timers.timeout(self.wait, asked).await;
         answered.unwrap_or_else(|_| Err(self.late("no answer to", path)))
     }
 
@@ -124,7 +124,7 @@ impl Transport {
         let mut head = None;
         let mut start = Vec::new();
         let work = async {
-            let sent = request.send().await;
+            let sent = self.timers.there(request.send()).await;
             let response = sent.map_err(|error| self.unsent(&error))?;
             let (status, headers) = (response.status(), response.headers().clone());
             head = Some((status, headers));
@@ -134,7 +134,7 @@ impl Transport {
             start_of(response, ERROR_BYTES_MAX, &mut start).await;
             Ok(Vec::new())
         };
-        let ended = tokio::time::timeout(self.wait, work).await;
+        let ended = self.timers.timeout(self.wait, work).await;
         match (ended, head) {
             (Ok(Err(error)), _) => Err(error),
             (Ok(Ok(body)), Some((status @ StatusCode::OK, headers))) => Ok(Aside {

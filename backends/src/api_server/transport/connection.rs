@@ -2,9 +2,12 @@
 //! task of the request: no task, channel or lock of its own, so a token costs
 //! one wake-up and one read. Sends nothing twice and opens nothing by itself.
 //!
-//! It holds one buffer of [`BUFFER_BYTES`], which only an answer's head of more
-//! than that makes grow.
+//! What is read lies in a buffer of [`BUFFER_BYTES`], which only an answer's head
+//! of more than that makes grow. A connection has one while something in it is
+//! unread; the others of its thread share what is left, so that a token comes
+//! into memory that the last one has warmed, and an idle stream takes none.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::ops::Range;
@@ -22,6 +25,31 @@ const BUFFER_BYTES: usize = 8 << 10;
 
 /// The most bytes of an answer's head.
 const HEAD_BYTES_MAX: usize = 64 << 10;
+
+thread_local! {
+    /// Buffers that no connection has at present; the last one in goes out first.
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A buffer with nothing unread in it.
+#[inline]
+fn borrow() -> Vec<u8> {
+    let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
+    spare
+        .ok()
+        .flatten()
+        .unwrap_or_else(|| vec![0; BUFFER_BYTES])
+}
+
+/// Leaves a buffer to the thread's other connections. One that has grown is not
+/// kept.
+#[inline]
+fn give_back(buffer: Vec<u8>) {
+    if buffer.len() == BUFFER_BYTES {
+        // A thread that is about to end needs none.
+        let _ = SPARE.try_with(|spare| spare.borrow_mut().push(buffer));
+    }
+}
 
 /// The socket, with or without TLS.
 pub(super) enum Socket {
@@ -50,6 +78,7 @@ impl Broken {
 /// A connection.
 pub(in crate::api_server) struct Connection {
     socket: Socket,
+    /// Empty while nothing is unread and nothing is being read.
     buffer: Vec<u8>,
     /// What of `buffer` was received and not yet read.
     unread: Range<usize>,
@@ -65,7 +94,7 @@ impl Connection {
         Self {
             idle_since_ns: now_ns,
             socket,
-            buffer: vec![0; BUFFER_BYTES],
+            buffer: Vec::new(),
             unread: 0..0,
             framing: Framing::Ended,
             keeps: true,
@@ -200,6 +229,9 @@ impl Connection {
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.unread.is_empty() {
             self.unread = 0..0;
+            if self.buffer.is_empty() {
+                self.buffer = borrow();
+            }
         } else if self.unread.end == self.buffer.len() {
             self.buffer.copy_within(self.unread.clone(), 0);
             self.unread = 0..self.unread.len();
@@ -208,10 +240,13 @@ impl Connection {
             }
         }
         let mut room = ReadBuf::new(&mut self.buffer[self.unread.end..]);
-        ready!(Pin::new(&mut self.socket).poll_read(cx, &mut room))?;
+        let read = Pin::new(&mut self.socket).poll_read(cx, &mut room);
         let filled = room.filled().len();
         self.unread.end += filled;
-        Poll::Ready(Ok(filled))
+        if self.unread.is_empty() {
+            give_back(std::mem::take(&mut self.buffer));
+        }
+        read.map_ok(|()| filled)
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 
 use super::connection::{Connection, Socket};
-use crate::Clock;
+use crate::{Clock, Timers};
 
 /// Where connections go and how they are opened.
 pub(super) struct Dial {
@@ -27,6 +27,7 @@ pub(super) struct Dial {
     /// With https.
     pub(super) tls: Option<Arc<rustls::ClientConfig>>,
     pub(super) within: Duration,
+    pub(super) timers: Timers,
 }
 
 /// Connections to one server.
@@ -119,7 +120,11 @@ impl Pool {
     /// # Errors
     /// Why not.
     pub(super) async fn open(&self) -> Result<Connection, String> {
-        let opened = tokio::time::timeout(self.dial.within, self.socket()).await;
+        let opened = self
+            .dial
+            .timers
+            .timeout(self.dial.within, self.socket())
+            .await;
         let socket = opened.map_err(|_| {
             let seconds = self.dial.within.as_secs_f64();
             format!("no connection within {seconds} s")
