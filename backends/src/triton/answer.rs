@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::grpc::Messages;
-use super::reply::Reply;
+use super::reply::{News, Reply};
 use super::status::{of_broken, of_frame, of_status};
 use crate::{Error, ErrorKind, Timers};
 
@@ -21,6 +21,8 @@ pub(super) struct Answer {
     id: String,
     reply: Reply,
     timers: Timers,
+    /// The last frame answers this request.
+    ours: bool,
     over: bool,
 }
 
@@ -32,6 +34,7 @@ impl Answer {
             id: id.to_string(),
             reply: Reply::default(),
             timers,
+            ours: false,
             over: false,
         }
     }
@@ -47,7 +50,7 @@ impl Answer {
     /// An error frame; [`ErrorKind::Cut`] when the stream breaks or ends
     /// without either.
     pub(super) async fn next(&mut self) -> Result<bool, Error> {
-        self.reply.clear();
+        self.reply.let_go();
         while !self.over {
             let message = match self.messages.next().await {
                 Ok(Some(message)) => message,
@@ -57,11 +60,16 @@ impl Answer {
                     return Err(of_status(&self.what(), &status));
                 }
             };
-            if let Err(broken) = self.reply.read_stream(message) {
-                self.over = true;
-                return Err(of_broken(&self.what(), broken));
+            match self.reply.read_stream(message) {
+                // Whose it is was settled with the one before.
+                Ok(News::Contents) => {}
+                Ok(News::Any) => self.ours = self.is_ours()?,
+                Err(broken) => {
+                    self.over = true;
+                    return Err(of_broken(&self.what(), broken));
+                }
             }
-            if self.is_ours()? {
+            if self.ours {
                 return Ok(true);
             }
         }

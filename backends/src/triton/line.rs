@@ -110,6 +110,7 @@ impl Line {
         let received = |stream| Received {
             stream,
             has_data: true,
+            taken_bytes: 0,
         };
         Ok(response.await.map_err(broken)?.map(received))
     }
@@ -145,7 +146,14 @@ fn broken(error: h2::Error) -> Status {
 pub(super) struct Received {
     stream: RecvStream,
     has_data: bool,
+    /// Bytes that were taken and that the server was not told of yet.
+    taken_bytes: usize,
 }
+
+/// After how many bytes of a call the server may send as many more. Little next to
+/// what all calls may have on their way ([`WINDOW_BYTES`]): 32,768 calls would have
+/// to hold back as much; and no lot so small that each message is one.
+const LOT_BYTES: usize = 8 << 10;
 
 impl Body for Received {
     type Data = Bytes;
@@ -158,8 +166,12 @@ impl Body for Received {
         if self.has_data {
             match ready!(self.stream.poll_data(cx)) {
                 Some(Ok(piece)) => {
-                    // It can only fail for a call that is over, which the next look shows.
-                    let _ = self.stream.flow_control().release_capacity(piece.len());
+                    self.taken_bytes += piece.len();
+                    if self.taken_bytes >= LOT_BYTES {
+                        let lot = std::mem::take(&mut self.taken_bytes);
+                        // It can only fail for a call that is over, which the next look shows.
+                        let _ = self.stream.flow_control().release_capacity(lot);
+                    }
                     return Poll::Ready(Some(Ok(Frame::data(piece))));
                 }
                 Some(Err(error)) => return Poll::Ready(ended(error)),

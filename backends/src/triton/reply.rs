@@ -21,6 +21,27 @@ pub(super) struct Reply {
     final_flag: Option<bool>,
     outputs: Row<Listed>,
     contents: Row<Span>,
+    usual: Usual,
+}
+
+/// What the last message of a stream was but for the bytes of its tensors. The
+/// engine's messages mostly differ in nothing else, and one that does not holds
+/// everything where the last one had it.
+#[derive(Debug, Default)]
+struct Usual {
+    /// The whole message's; 0: there is none to compare with.
+    len: usize,
+    /// What lies before, between and behind the contents, in a row.
+    around: Vec<u8>,
+}
+
+/// Whether a message says more than the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Only other bytes of the same tensors.
+    Contents,
+    /// Anything.
+    Any,
 }
 
 /// An output as the response lists it; its bytes lie elsewhere.
@@ -61,8 +82,18 @@ impl Reply {
     ///
     /// # Errors
     /// When the bytes are no such message.
-    pub(super) fn read_stream(&mut self, bytes: Bytes) -> Result<(), Broken> {
-        self.clear();
+    #[inline]
+    pub(super) fn read_stream(&mut self, bytes: Bytes) -> Result<News, Broken> {
+        if self.is_usual(&bytes) {
+            self.bytes = bytes;
+            return Ok(News::Contents);
+        }
+        self.read_any(bytes).map(|()| News::Any)
+    }
+
+    #[inline(never)]
+    fn read_any(&mut self, bytes: Bytes) -> Result<(), Broken> {
+        self.forget();
         let mut fields = Fields::of(&bytes, Span::all(&bytes)?);
         while let Some((number, value)) = fields.next()? {
             match number {
@@ -74,13 +105,53 @@ impl Reply {
                 _ => {}
             }
         }
+        self.remember(&bytes);
         self.bytes = bytes;
         Ok(())
     }
 
-    /// Forgets what was read, and lets go of its bytes: as long as they are
-    /// held, HTTP/2 has to take new memory for what it reads.
-    pub(super) fn clear(&mut self) {
+    /// Lets go of the bytes that were read: as long as they are held, HTTP/2 has
+    /// to take new memory for what it reads.
+    pub(super) fn let_go(&mut self) {
+        self.bytes = Bytes::new();
+    }
+
+    /// Whether `bytes` differ from the last message in its contents alone. What is
+    /// equal says where the contents lie, so they lie there again.
+    fn is_usual(&self, bytes: &[u8]) -> bool {
+        if bytes.len() != self.usual.len || bytes.is_empty() {
+            return false;
+        }
+        let (mut at, mut around) = (0, self.usual.around.as_slice());
+        for content in self.contents.iter() {
+            let content = content.range();
+            let Some((before, rest)) = around.split_at_checked(content.start - at) else {
+                return false;
+            };
+            if bytes[at..content.start] != *before {
+                return false;
+            }
+            (at, around) = (content.end, rest);
+        }
+        bytes[at..] == *around
+    }
+
+    fn remember(&mut self, bytes: &[u8]) {
+        let mut at = 0;
+        for content in self.contents.iter() {
+            let content = content.range();
+            self.usual
+                .around
+                .extend_from_slice(&bytes[at..content.start]);
+            at = content.end;
+        }
+        self.usual.around.extend_from_slice(&bytes[at..]);
+        self.usual.len = bytes.len();
+    }
+
+    fn forget(&mut self) {
+        self.usual.len = 0;
+        self.usual.around.clear();
         self.bytes = Bytes::new();
         self.error_message = Span::default();
         self.has_response = false;
@@ -239,6 +310,11 @@ impl<T: Copy> Row<T> {
     fn clear(&mut self) {
         self.more.clear();
         self.len = 0;
+    }
+
+    fn iter(&self) -> impl Iterator<Item = T> {
+        let first = self.first.iter().take(self.len);
+        first.chain(&self.more).copied()
     }
 
     fn get(&self, at: usize) -> Option<T> {

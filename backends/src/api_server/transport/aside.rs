@@ -124,7 +124,7 @@ impl Transport {
         let mut head = None;
         let mut start = Vec::new();
         let work = async {
-            let sent = self.timers.there(request.send()).await;
+            let sent = self.timers.there(async { request.send().await }).await;
             let response = sent.map_err(|error| self.unsent(&error))?;
             let (status, headers) = (response.status(), response.headers().clone());
             head = Some((status, headers));

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::option;
-use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
+use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 use prost::Message;
 
-use super::{Broken, Reply};
+use super::{Broken, News, Reply};
 use crate::triton::proto::infer_parameter::ParameterChoice;
 use crate::triton::proto::model_infer_response::InferOutputTensor;
 use crate::triton::proto::{
@@ -210,6 +210,28 @@ proptest! {
     }
 
     #[test]
+    fn what_differs_from_the_message_before_is_read_anew(
+        response in a_response(), changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let message = ModelStreamInferResponse {
+            error_message: String::new(),
+            infer_response: Some(response),
+        };
+        let before = message.encode_to_vec();
+        let mut bytes = before.clone();
+        for (at, byte) in changes {
+            bytes[at.index(before.len())] = byte;
+        }
+        let mut reply = Reply::default();
+        reply.read_stream(before.into()).expect("good");
+        let read = reply.read_stream(bytes.clone().into());
+        if let Ok(message) = ModelStreamInferResponse::decode(bytes.as_slice()) {
+            read.expect("prost reads it");
+            agrees(&reply, &message);
+        }
+    }
+
+    #[test]
     fn noise_is_no_panic(bytes in vec(any::<u8>(), 0..300)) {
         agrees_where_prost_reads(&bytes);
         let _ = Reply::of_call(Bytes::from(bytes));
@@ -231,6 +253,43 @@ fn what_is_no_message_is_said_in_prosts_words() {
         assert!(said.contains(words), "{said}");
         assert!(prost.to_string().contains(words), "{prost}");
     }
+}
+
+/// The engine's messages as they come, one token after the other.
+#[test]
+fn other_contents_of_the_same_tensors_are_told_from_news() {
+    let message = |id: &str, ids: &[u8], length: u8| {
+        let output = |name: &str| InferOutputTensor {
+            name: name.to_owned(),
+            datatype: "UINT32".to_owned(),
+            ..InferOutputTensor::default()
+        };
+        ModelStreamInferResponse {
+            error_message: String::new(),
+            infer_response: Some(ModelInferResponse {
+                id: id.to_owned(),
+                outputs: vec![output("output_ids"), output("sequence_length")],
+                raw_output_contents: vec![ids.to_vec().into(), vec![length, 0, 0, 0].into()],
+                ..ModelInferResponse::default()
+            }),
+        }
+    };
+    let mut reply = Reply::default();
+    for (message, news) in [
+        (message("7", &[1, 0, 0, 0], 1), News::Any),
+        (message("7", &[9, 0, 0, 0], 2), News::Contents),
+        (message("8", &[9, 0, 0, 0], 3), News::Any),
+        (message("8", &[9, 0], 3), News::Any),
+        (message("8", &[1, 1], 4), News::Contents),
+    ] {
+        let read = reply.read_stream(message.encode_to_vec().into());
+        assert_eq!(read, Ok(news));
+        agrees(&reply, &message);
+        reply.let_go();
+    }
+    assert!(reply.read_stream(vec![0x08].into()).is_err());
+    let last = message("8", &[1, 1], 4).encode_to_vec();
+    assert_eq!(reply.read_stream(last.into()), Ok(News::Any));
 }
 
 #[test]
