@@ -7,10 +7,12 @@
 //! here and one row of [`ALL`].
 
 mod api_server;
+mod discreet;
 pub mod engine;
 mod entry;
 mod error;
 mod request;
+mod secret;
 mod sink;
 mod spend;
 mod tls;
@@ -23,7 +25,9 @@ pub use error::{Error, ErrorKind, excerpt};
 pub use request::{
     Ending, Finish, PromptMode, Request, Sampling, ServerCounters, ServerInfo, TokenSource,
 };
+pub use secret::Secret;
 pub use sink::{Clock, Pulse, Sink};
+pub use tls::Tls;
 pub use trace::{Hop, HopTimes, Mark, Trace};
 
 use async_trait::async_trait;
@@ -94,4 +98,10 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// When the server has counters and does not hand them out.
     async fn server_counters(&self) -> Result<Option<ServerCounters>, Error>;
+
+    /// The key that the client sends, where it sends one: a server may echo it in
+    /// an error or an answer, which nobody keeps or prints with the key in it.
+    fn key(&self) -> Option<&Secret> {
+        None
+    }
 }
