@@ -246,6 +246,42 @@ fn only_two_files_read_a_clock() {
 }
 
 #[test]
+fn one_place_is_unsafe_and_says_why() {
+    let below = ["src", "backends/src", "tests", "backends/tests", "benches"];
+    let mut places = Vec::new();
+    for path in below.iter().flat_map(|below| sources(below)) {
+        let text = fs::read_to_string(&path).unwrap();
+        let times = words(&text)
+            .iter()
+            .filter(|word| **word == "unsafe")
+            .count();
+        places.extend(std::iter::repeat_n(name(&path), times));
+    }
+    assert_eq!(places, ["src/workload/dataset/source.rs"]);
+    let place = fs::read_to_string(root().join(&places[0])).unwrap();
+    assert!(place.contains("// SAFETY: "));
+    for lib in ["backends/src/lib.rs", "backends/build.rs"] {
+        let text = fs::read_to_string(root().join(lib)).unwrap();
+        assert!(text.contains("#![forbid(unsafe_code)]"), "{lib}");
+    }
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("unsafe_code = \"deny\""));
+}
+
+/// What servers say comes in by this crate; it can make no path of it.
+#[test]
+fn the_side_door_opens_no_file() {
+    for path in sources("backends/src") {
+        let of_tests = name(&path).ends_with("tests.rs");
+        let text = fs::read_to_string(&path).unwrap();
+        for word in words(&text) {
+            let opens = matches!(word, "fs" | "File" | "Path" | "PathBuf" | "tempfile");
+            assert!(of_tests || !opens, "{}: {word}", name(&path));
+        }
+    }
+}
+
+#[test]
 fn the_sentencepiece_encoder_could_be_a_crate_of_its_own() {
     let mut files = sources(SENTENCEPIECE);
     files.push(root().join(format!("{SENTENCEPIECE}.rs")));

@@ -6,6 +6,8 @@
 //! no clock: a request goes in, marks come out. A new protocol is one folder
 //! here and one row of [`ALL`].
 
+#![forbid(unsafe_code)]
+
 mod api_server;
 mod discreet;
 pub mod engine;

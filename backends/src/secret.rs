@@ -99,8 +99,8 @@ fn without(words: &str, key: &str) -> String {
         let inside = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
         let before_all = out.chars().next_back();
         out.push_str(before);
-        let word = !inside(before.chars().next_back().or(before_all))
-            && !inside(behind.chars().next());
+        let word =
+            !inside(before.chars().next_back().or(before_all)) && !inside(behind.chars().next());
         out.push_str(if word { HIDDEN } else { key });
         rest = behind;
     }

@@ -44,6 +44,9 @@ pub struct RunHeader {
     pub answer: String,
     /// Address as given; [`RunHeader::EMBEDDED`] for a server in this process.
     pub address: String,
+    /// How the connections were encrypted; absent where they were not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
     /// Product and version as the server says.
     pub server: String,
     /// The model that was asked.
@@ -115,6 +118,24 @@ pub struct RunHeader {
     /// The comparison that this is an arm of; absent for a run by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub experiment: Option<Experiment>,
+}
+
+/// How connections were encrypted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encryption {
+    /// Whose word on the server's certificate counted: `system`, `given` by the
+    /// user, or `nobody`: then it was not checked.
+    pub trusted: String,
+    /// The client had a certificate of its own.
+    pub client_certificate: bool,
+}
+
+impl Encryption {
+    /// Whether the server's certificate was checked.
+    #[must_use]
+    pub fn is_checked(&self) -> bool {
+        self.trusted != "nobody"
+    }
 }
 
 impl RunHeader {

@@ -80,7 +80,11 @@ fn what_cannot_be_used_is_named_and_not_repeated() {
         assert!(!error.contains("AAAA"), "{error}");
     }
     for (certificate, key, part) in [
-        (certificate.as_str(), other_key.as_str(), "another certificate"),
+        (
+            certificate.as_str(),
+            other_key.as_str(),
+            "another certificate",
+        ),
         (&certificate, &certificate, "no private key"),
         (&certificate, &broken, "no private key"),
         (&certificate, locked, "passphrase"),

@@ -18,7 +18,9 @@ const HUNG_UP: &str = "tls handshake eof";
 pub(crate) fn refusal(error: &(dyn StdError + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
-        let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let within = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
         let within: &(dyn StdError + 'static) = match within {
             Some(within) => within,
             None => error,
@@ -65,7 +67,7 @@ const OTHER_PROTOCOL: &str = "it speaks TLS and another protocol than this backe
 
 fn of_certificate(error: &CertificateError) -> &'static str {
     match error {
-        CertificateError::UnknownIssuer => {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "its certificate is not from an authority that is trusted here; give that authority's \
              certificate with --tls-ca"
         }
@@ -93,8 +95,13 @@ fn of_alert(name: &str) -> &'static str {
         "CertificateRequired" => {
             "it wants a certificate of the client; give one with --tls-cert and --tls-key"
         }
-        "BadCertificate" | "UnsupportedCertificate" | "CertificateRevoked"
-        | "CertificateExpired" | "CertificateUnknown" | "UnknownCA" | "AccessDenied"
+        "BadCertificate"
+        | "UnsupportedCertificate"
+        | "CertificateRevoked"
+        | "CertificateExpired"
+        | "CertificateUnknown"
+        | "UnknownCA"
+        | "AccessDenied"
         | "DecryptError" => {
             "it refuses the client's certificate; give one of an authority that it trusts with \
              --tls-cert and --tls-key"
