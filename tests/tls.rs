@@ -9,10 +9,14 @@ mod doors;
 
 use common::{Desk, Left, Server, dataset, tokenizer};
 use doors::{Authority, Door, Lock, Pair, only_run, vouches_for_itself};
+use rustls::SupportedProtocolVersion;
 use serde_json::Value;
 
 /// One backend of each protocol, with its kind of server.
 const BOTH: [(&str, &str); 2] = [("tis-ensemble", "tis"), ("api_server", "api_server")];
+
+static NEWEST: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
+static OLDER: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
 
 const HERE: &[&str] = &["127.0.0.1", "localhost"];
 
@@ -26,7 +30,7 @@ fn profile(desk: &Desk, backend: &str, address: &str, more: &[&str]) -> Left {
         "--connect-timeout",
         "20",
     ];
-    desk.profile(backend, address, &[&few, more].concat())
+    desk.profile(backend, address, &[&few[..], more].concat())
 }
 
 /// Runs that came to their end, all requests answered.
@@ -111,21 +115,21 @@ fn a_client_shows_its_certificate_where_one_is_wanted() {
     for (backend, kind) in BOTH {
         let (desk, server) = (Desk::new(), Server::start(kind, &[]));
         let ca = desk.write("ca.pem", &ours.pem());
-        let lock = |versions| Lock {
+        let lock = |versions: &'static [&'static SupportedProtocolVersion]| Lock {
             wants: Some(&ours),
             versions,
             ..Lock::of(ours.signs(HERE))
         };
         let (certificate, key) = ours.signs(&["client"]).on(&desk, "client");
         let (foreign, foreign_key) = other.signs(&["client"]).on(&desk, "foreign");
-        let newest = Door::before(&server.address, lock(&[&rustls::version::TLS13]));
-        let older = Door::before(&server.address, lock(&[&rustls::version::TLS12]));
+        let newest = Door::before(&server.address, lock(NEWEST));
+        let older = Door::before(&server.address, lock(OLDER));
         for door in [&newest, &older] {
             let ca = ["--tls-ca", &ca];
             let left = profile(&desk, backend, &door.address, &ca);
             left.refused(&[backend, "--tls-cert", "--tls-key", "certificate"]);
             let shown = ["--tls-cert", &foreign, "--tls-key", &foreign_key];
-            let left = profile(&desk, backend, &door.address, &[ca, shown].concat());
+            let left = profile(&desk, backend, &door.address, &[&ca[..], &shown].concat());
             left.refused(&[backend, "refuses the client's certificate", "--tls-cert"]);
         }
         let shown = [

@@ -11,6 +11,7 @@
 
 mod block;
 mod calibration;
+mod encryption;
 mod files;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub use block::{Block, Experiment};
 pub use calibration::{
     BackendFloor, CALIBRATION_FORMAT, Calibration, ClientFloor, Delay, Host, Load, Round, Rung,
 };
+pub use encryption::Encryption;
 pub use files::{Recorder, check_parent, create_folder, load, save_recount};
 
 /// Version of the files' layout. A folder with another number is refused.
@@ -118,24 +120,6 @@ pub struct RunHeader {
     /// The comparison that this is an arm of; absent for a run by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub experiment: Option<Experiment>,
-}
-
-/// How connections were encrypted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Encryption {
-    /// Whose word on the server's certificate counted: `system`, `given` by the
-    /// user, or `nobody`: then it was not checked.
-    pub trusted: String,
-    /// The client had a certificate of its own.
-    pub client_certificate: bool,
-}
-
-impl Encryption {
-    /// Whether the server's certificate was checked.
-    #[must_use]
-    pub fn is_checked(&self) -> bool {
-        self.trusted != "nobody"
-    }
 }
 
 impl RunHeader {

@@ -97,7 +97,6 @@ fn said(way: Way, path: &str, key: &str) -> Vec<u8> {
             whole("500 No", "text/plain", key, &body)
         }
         (Way::Fails(Body::Redirect), _) => whole("307 There", "text/plain", key, ""),
-        (Way::Refuses, _) => Vec::new(),
     }
 }
 

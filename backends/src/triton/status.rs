@@ -13,7 +13,7 @@ use crate::{Error, ErrorKind, excerpt, tls};
 /// What a failed call means. `what` names the call, such as
 /// "`preprocessing`".
 pub(super) fn of_status(what: &str, status: &Status) -> Error {
-    let by_tls = status.source().and_then(|source| tls::refusal(source));
+    let by_tls = status.source().and_then(tls::refusal);
     if let Some(words) = by_tls {
         let words = format!("{what} failed: {}", excerpt(&words));
         return Error::new(ErrorKind::Connect, words);
