@@ -82,8 +82,12 @@ fn watched(mut command: Command, given: Given) -> Left {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     if given != Given::Flag && cfg!(target_os = "linux") {
-        let line = fs::read(format!("/proc/{}/cmdline", child.id())).unwrap();
-        assert!(holds(&line, "profile") || holds(&line, "compare"));
+        let file = format!("/proc/{}/cmdline", child.id());
+        // For a moment the child is still this program.
+        let line = std::iter::repeat_with(|| fs::read(&file).unwrap())
+            .take(1_000_000)
+            .find(|line| holds(line, "--backend"))
+            .unwrap();
         assert!(!holds(&line, KEY), "the key is in the list of processes");
     }
     let output: Output = child.wait_with_output().unwrap();
@@ -225,6 +229,7 @@ fn an_echo_in_the_warm_up_or_over_grpc_is_left_nowhere() {
                 &tokenizer,
                 &dataset,
             ];
+            let words = [&words[..], &["--num-prompts", "4"]].concat();
             let left = watched(keyed(&desk, &vault, given, &words), given);
             nowhere(&desk, backend, &[&left]);
             left.refused(&["***"]);
@@ -340,7 +345,9 @@ fn what_a_server_calls_itself_is_only_words() {
         assert!(!steering(&left.err), "{}", left.err);
     }
     let report: serde_json::Value = serde_json::from_str(&json.out).unwrap();
-    assert_eq!(report["arms"][1]["setup"]["model"], hostile);
+    let mut arms = report["arms"].as_array().unwrap().iter();
+    let arm = arms.find(|arm| arm["name"] == "api_server").unwrap();
+    assert_eq!(arm["setup"]["model"], hostile);
     let page = fs::read_to_string(desk.path("page.html")).unwrap();
     assert!(!page.contains("<script") && page.contains("&lt;script&gt;"));
     assert!(!steering(&page));
