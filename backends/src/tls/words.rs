@@ -18,13 +18,7 @@ const HUNG_UP: &str = "tls handshake eof";
 pub(crate) fn refusal(error: &(dyn StdError + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
-        let within = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        let within: &(dyn StdError + 'static) = match within {
-            Some(within) => within,
-            None => error,
-        };
+        let within = innermost(error);
         if let Some(error) = within.downcast_ref::<Error>() {
             return Some(format!("{} ({error})", meaning(error)));
         }
@@ -35,6 +29,19 @@ pub(crate) fn refusal(error: &(dyn StdError + 'static)) -> Option<String> {
         next = error.source();
     }
     None
+}
+
+/// What an I/O error was made of, through all that were made of each other: their
+/// sources leave that out.
+fn innermost(error: &(dyn StdError + 'static)) -> &(dyn StdError + 'static) {
+    let mut error = error;
+    while let Some(within) = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+    {
+        error = within;
+    }
+    error
 }
 
 /// The same where words are all that there is.
@@ -116,5 +123,40 @@ fn of_alert(name: &str) -> &'static str {
         }
         "UnrecognisedName" => "it does not know the name of the host in the address",
         _ => "it broke TLS off",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use rustls::{CertificateError, Error};
+
+    use super::refusal;
+
+    #[test]
+    fn it_is_found_however_deep_it_lies() {
+        let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        let inner = io::Error::new(io::ErrorKind::InvalidData, unknown);
+        let outer = io::Error::other(io::Error::other(inner));
+        let words = refusal(&outer).expect("found");
+        assert!(words.contains("--tls-ca"), "{words}");
+        for (error, part) in [
+            (
+                io::Error::other("connection error: received fatal alert: CertificateRequired"),
+                Some("--tls-cert"),
+            ),
+            (
+                io::Error::new(io::ErrorKind::UnexpectedEof, "tls handshake eof"),
+                Some("http://"),
+            ),
+            (io::Error::from(io::ErrorKind::ConnectionRefused), None),
+            (io::Error::other("boom"), None),
+        ] {
+            let words = refusal(&error);
+            assert_eq!(words.is_some(), part.is_some(), "{words:?}");
+            let words = words.unwrap_or_default();
+            assert!(words.contains(part.unwrap_or_default()), "{words}");
+        }
     }
 }
