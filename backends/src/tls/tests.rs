@@ -66,6 +66,11 @@ fn what_cannot_be_used_is_named_and_not_repeated() {
     let (_, other_key) = pair();
     let broken = key.replace("-----END PRIVATE KEY-----", "");
     let locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----";
+    let secrets: Vec<String> = [&key, &other_key]
+        .iter()
+        .flat_map(|key| key.lines().skip(1).map(str::to_owned))
+        .filter(|line| !line.starts_with('-'))
+        .collect();
     let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     for (authority, part) in [
         ("", "no certificate"),
@@ -93,8 +98,8 @@ fn what_cannot_be_used_is_named_and_not_repeated() {
         let error = Tls::default().identify(certificate.as_bytes(), key.as_bytes());
         let error = error.expect_err(part).message;
         assert!(error.contains(part), "{error}");
-        for secret in [&key, &other_key].map(|key| key.lines().nth(1).unwrap_or_default()) {
-            assert!(secret.is_empty() || !error.contains(secret), "{error}");
+        for line in secrets.iter().filter(|line| line.len() > 20) {
+            assert!(!error.contains(line.as_str()), "{error}");
         }
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn refusal(error: &(dyn StdError + 'static)) -> Option<String> {
 
 /// What an I/O error was made of, through all that were made of each other: their
 /// sources leave that out.
-fn innermost(error: &(dyn StdError + 'static)) -> &(dyn StdError + 'static) {
+fn innermost<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
     let mut error = error;
     while let Some(within) = error
         .downcast_ref::<io::Error>()
