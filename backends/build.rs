@@ -1,5 +1,7 @@
 //! Makes Rust of `proto/` with protox, so that no protoc has to be installed.
 
+#![forbid(unsafe_code)]
+
 use std::error::Error;
 
 const FOLDER: &str = "../proto";

@@ -64,16 +64,30 @@ const HOUSE: &[(&str, &[&str])] = &[
 const SIDE_DOOR: &[(&str, &[&str])] = &[
     ("api_server", &["engine", "spend", "tls"]),
     ("engine", &[]),
-    ("entry", &["api_server", "engine", "triton", "yardstick"]),
+    ("discreet", &["secret"]),
+    (
+        "entry",
+        &[
+            "api_server",
+            "discreet",
+            "engine",
+            "secret",
+            "tls",
+            "triton",
+            "yardstick",
+        ],
+    ),
     ("error", &[]),
     (
         "lib",
         &[
             "api_server",
+            "discreet",
             "engine",
             "entry",
             "error",
             "request",
+            "secret",
             "sink",
             "spend",
             "tls",
@@ -83,6 +97,7 @@ const SIDE_DOOR: &[(&str, &[&str])] = &[
         ],
     ),
     ("request", &[]),
+    ("secret", &[]),
     ("sink", &["trace"]),
     ("spend", &[]),
     ("tls", &[]),
@@ -228,6 +243,42 @@ fn only_two_files_read_a_clock() {
         .collect();
     let expected: BTreeSet<String> = CLOCKS.iter().map(|&file| file.to_owned()).collect();
     assert_eq!(readers, expected);
+}
+
+#[test]
+fn one_place_is_unsafe_and_says_why() {
+    let below = ["src", "backends/src", "tests", "backends/tests", "benches"];
+    let mut places = Vec::new();
+    for path in below.iter().flat_map(|below| sources(below)) {
+        let text = fs::read_to_string(&path).unwrap();
+        let times = words(&text)
+            .iter()
+            .filter(|word| **word == "unsafe")
+            .count();
+        places.extend(std::iter::repeat_n(name(&path), times));
+    }
+    assert_eq!(places, ["src/workload/dataset/source.rs"]);
+    let place = fs::read_to_string(root().join(&places[0])).unwrap();
+    assert!(place.contains("// SAFETY: "));
+    for lib in ["backends/src/lib.rs", "backends/build.rs"] {
+        let text = fs::read_to_string(root().join(lib)).unwrap();
+        assert!(text.contains("#![forbid(unsafe_code)]"), "{lib}");
+    }
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("unsafe_code = \"deny\""));
+}
+
+/// What servers say comes in by this crate; it can make no path of it.
+#[test]
+fn the_side_door_opens_no_file() {
+    for path in sources("backends/src") {
+        let of_tests = name(&path).ends_with("tests.rs");
+        let text = fs::read_to_string(&path).unwrap();
+        for word in words(&text) {
+            let opens = matches!(word, "fs" | "File" | "Path" | "PathBuf" | "tempfile");
+            assert!(of_tests || !opens, "{}: {word}", name(&path));
+        }
+    }
 }
 
 #[test]

@@ -49,6 +49,7 @@ async fn a_process_of_its_own_shares_the_clock() {
             address: yard.address(wire).to_owned(),
             model: None,
             api_key: None,
+            tls: backends::Tls::default(),
             prompt_mode: PromptMode::Raw,
             connect_timeout: Duration::from_secs(5),
             probe_timeout: Duration::from_secs(5),

@@ -8,7 +8,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::discreet::{Discreet, hidden};
 use crate::engine::Engine;
+use crate::secret::Secret;
+use crate::tls::Tls;
 use crate::yardstick::Wire;
 use crate::{Backend, Error, PromptMode, api_server, triton};
 
@@ -32,6 +35,8 @@ pub struct Target {
     pub model: Option<String>,
     /// Key sent as `Authorization: Bearer`.
     pub api_key: Option<String>,
+    /// Whom an encrypted connection (`https://`) trusts, and as whom it comes.
+    pub tls: Tls,
     /// Raw or chat; decides the api_server's endpoint.
     pub prompt_mode: PromptMode,
     /// Longest wait for a connection.
@@ -136,12 +141,29 @@ pub struct Entry {
     /// With `--prompt chat` the server wraps the user's turn in the model's chat
     /// template itself; the others get the text that the template makes.
     pub applies_template: bool,
-    /// Makes a client. Opens nothing yet.
+    /// Makes a client that may repeat a server's words with its key in them; see
+    /// [`Entry::client`]. Opens nothing yet.
     pub connect: fn(Target) -> Result<Arc<dyn Backend>, Error>,
     /// Serves the simulated engine over this protocol on a bound listener.
     pub serve: fn(TcpListener, Engine, ServeOptions) -> Served,
     /// The yardstick server that has paced answers for it; `None`: neither has.
     pub yardstick: Option<Wire>,
+}
+
+impl Entry {
+    /// Makes a client that keeps its key to itself. Opens nothing yet.
+    ///
+    /// # Errors
+    /// When the address, the key or the certificates cannot be used.
+    pub fn client(&self, target: Target) -> Result<Arc<dyn Backend>, Error> {
+        let Some(key) = target.api_key.clone().map(Secret::from) else {
+            return (self.connect)(target);
+        };
+        match (self.connect)(target) {
+            Ok(client) => Ok(Arc::new(Discreet::new(client, key))),
+            Err(error) => Err(hidden(&key, &error)),
+        }
+    }
 }
 
 impl fmt::Debug for Entry {
@@ -231,7 +253,7 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ALL, PromptMode, ServeOptions, Target, find};
+    use super::{ALL, PromptMode, ServeOptions, Target, Tls, find};
 
     #[test]
     fn keys_are_not_printed() {
@@ -239,6 +261,7 @@ mod tests {
             address: "host:1".to_owned(),
             model: None,
             api_key: Some("sesame".to_owned()),
+            tls: Tls::default(),
             prompt_mode: PromptMode::Raw,
             connect_timeout: std::time::Duration::ZERO,
             probe_timeout: std::time::Duration::ZERO,

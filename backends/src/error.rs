@@ -114,13 +114,21 @@ pub fn excerpt(words: &str) -> String {
             out.push_str(" ...");
             break;
         }
-        if !c.is_control() {
+        if !is_steering(c) {
             out.push(c);
         } else if !out.ends_with(' ') {
             out.push(' ');
         }
     }
     out
+}
+
+/// Control characters, and those that turn the direction of reading or begin a
+/// line.
+fn is_steering(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -139,6 +147,7 @@ mod tests {
     fn an_excerpt_is_short_and_tame() {
         assert_eq!(excerpt("  plain words \n"), "plain words");
         assert_eq!(excerpt("a\r\n\tb\x1b[31mc"), "a b [31mc");
+        assert_eq!(excerpt("a\u{9b}2Jb\u{202e}c"), "a 2Jb c");
         let long = excerpt(&"é".repeat(1000));
         assert!(
             long.ends_with(" ...") && long.len() <= 304,

@@ -6,11 +6,15 @@
 //! no clock: a request goes in, marks come out. A new protocol is one folder
 //! here and one row of [`ALL`].
 
+#![forbid(unsafe_code)]
+
 mod api_server;
+mod discreet;
 pub mod engine;
 mod entry;
 mod error;
 mod request;
+mod secret;
 mod sink;
 mod spend;
 mod timers;
@@ -24,8 +28,10 @@ pub use error::{Error, ErrorKind, excerpt};
 pub use request::{
     Ending, Finish, PromptMode, Request, Sampling, ServerCounters, ServerInfo, TokenSource,
 };
+pub use secret::Secret;
 pub use sink::{Clock, Pulse, Sink};
 pub use timers::Timers;
+pub use tls::Tls;
 pub use trace::{Hop, HopTimes, Mark, Trace};
 
 use async_trait::async_trait;
@@ -96,4 +102,10 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// When the server has counters and does not hand them out.
     async fn server_counters(&self) -> Result<Option<ServerCounters>, Error>;
+
+    /// The key that the client sends, where it sends one: a server may echo it in
+    /// an error or an answer, which nobody keeps or prints with the key in it.
+    fn key(&self) -> Option<&Secret> {
+        None
+    }
 }

@@ -116,6 +116,7 @@ fn connect(address: &str, load: &Load) -> Result<Arc<dyn Backend>> {
         address: address.to_owned(),
         model: None,
         api_key: None,
+        tls: backends::Tls::default(),
         prompt_mode: PromptMode::Raw,
         connect_timeout: Duration::from_secs(30),
         probe_timeout: Duration::from_secs(30),

@@ -58,6 +58,7 @@ impl Play<'_> {
             address: yard.address(wire).to_owned(),
             model: None,
             api_key: None,
+            tls: backends::Tls::default(),
             prompt_mode: PromptMode::Raw,
             connect_timeout: WITHIN,
             probe_timeout: WITHIN,

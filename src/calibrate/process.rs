@@ -71,7 +71,9 @@ impl YardProcess {
             .args(["--per-token-us", &microseconds(pace.per_token)])
             .args(["--output-ids-len", &pace.output_ids_len.to_string()])
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+            .stdout(Stdio::piped())
+            // It asks nobody.
+            .env_remove("OPENAI_API_KEY");
         if let Some(core) = options.core {
             command.args(["--core", &core.to_string()]);
         }

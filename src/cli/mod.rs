@@ -2,6 +2,7 @@
 //! typed, not yet what it means. One place per flag; [`crate::config`] checks
 //! and completes it.
 
+mod access;
 mod calibrate;
 mod experiment;
 mod run;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use access::AccessArgs;
 pub use calibrate::CalibrateArgs;
 pub use experiment::{ExperimentArgs, FormatArg, JudgeArgs, PageArgs};
 pub use run::RunArgs;

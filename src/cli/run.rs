@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::AccessArgs;
+
 /// How the run goes.
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -23,10 +25,9 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
 
-    /// Key for servers that want one [default: for api_server the environment's
-    /// OPENAI_API_KEY]
-    #[arg(long = "api-key", value_name = "KEY")]
-    pub api_key: Option<String>,
+    /// How the client gets in.
+    #[command(flatten)]
+    pub access: AccessArgs,
 
     /// File that gets one row per run; made with a header if it is not there
     /// [default: ./profile_tis.csv, ./profile_api_server.csv or, for compare,

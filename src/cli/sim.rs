@@ -1,5 +1,6 @@
 //! Flags of simulated servers.
 
+use backends::Secret;
 use clap::Args;
 
 /// How simulated servers behave (`serve`, address `sim`).
@@ -89,7 +90,7 @@ pub struct SimArgs {
 
     /// Key that the api_server wants [default: none]
     #[arg(id = "sim_api_key", long = "sim-api-key", value_name = "KEY")]
-    pub api_key: Option<String>,
+    pub api_key: Option<Secret>,
 
     /// Model name that the api_server reports
     #[arg(

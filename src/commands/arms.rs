@@ -77,7 +77,7 @@ pub(super) async fn probe<'a>(
         target.address = server.address.to_string();
     }
     let of_arm = || name(arm);
-    let connect = || (arm.entry.connect)(target.clone());
+    let connect = || arm.entry.client(target.clone());
     let aside = connect().with_context(of_arm)?;
     let info = aside.probe().await.with_context(of_arm)?;
     if let Some(most) = info.max_running.filter(|most| *most < concurrency) {

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::asked::{self, Asked};
-use super::{Exit, chat, show, tell};
+use super::{Exit, chat, hand_over, show, tell};
 use crate::cli::DatasetArgs;
 use crate::config::Work;
 use crate::plan;
@@ -33,7 +33,7 @@ pub(super) fn dataset(args: &DatasetArgs) -> Result<Exit> {
             tell(&shown);
             let mut lines = Vec::new();
             workload::export(prompts, &mut lines)?;
-            show(&String::from_utf8(lines)?)?;
+            hand_over(&String::from_utf8(lines)?)?;
         }
         Some(path) => {
             write(path, prompts).with_context(|| format!("--export {}", path.display()))?;

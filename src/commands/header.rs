@@ -1,11 +1,11 @@
 //! The header of a run's records: its settings, made from the configuration
 //! and from what the probe found.
 
-use backends::{Answer, ServerInfo};
+use backends::{Answer, Secret, ServerInfo};
 
 use crate::config::{Arm, Config};
 use crate::plan::Plan;
-use crate::record::{FORMAT, RunHeader};
+use crate::record::{Encryption, FORMAT, RunHeader};
 use crate::workload::Tokenizer;
 
 /// The header of one arm's run, started at `started_utc`.
@@ -19,6 +19,7 @@ pub(super) fn header(
     started_utc: String,
 ) -> RunHeader {
     let work = &config.work;
+    let keys = config.keys();
     RunHeader {
         format: FORMAT,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -29,7 +30,8 @@ pub(super) fn header(
             Answer::Text => "text".to_owned(),
             Answer::TokenIds => "token_ids".to_owned(),
         },
-        address: arm.address.clone(),
+        address: hidden(&keys, arm.address.clone()),
+        encryption: encryption(arm),
         server: info.server.clone(),
         model: info.model.clone(),
         simulated: info.simulated,
@@ -54,7 +56,10 @@ pub(super) fn header(
         adds_bos: tokenizer.adds_bos(),
         inserted_tokens: Some(plan.inserted_tokens()),
         max_failed: config.run.max_failed,
-        command: command_line(std::env::args_os().map(|arg| arg.to_string_lossy().into_owned())),
+        command: command_line(
+            std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()),
+            &keys,
+        ),
         cores: std::thread::available_parallelism()
             .map_or(0, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),
         client_floor: None,
@@ -63,10 +68,23 @@ pub(super) fn header(
     }
 }
 
-/// The command line without keys.
-fn command_line(args: impl Iterator<Item = String>) -> Vec<String> {
+/// How the arm's connections are encrypted; an embedded server's are not.
+fn encryption(arm: &Arm) -> Option<Encryption> {
+    let tls = &arm.target.tls;
+    arm.is_encrypted().then(|| Encryption {
+        trusted: tls.trusted().to_owned(),
+        client_certificate: tls.has_identity(),
+    })
+}
+
+fn hidden(keys: &[Secret], word: String) -> String {
+    keys.iter().fold(word, |word, key| key.hide(&word))
+}
+
+/// The command line without keys: neither behind their flags nor anywhere else.
+fn command_line(args: impl Iterator<Item = String>, keys: &[Secret]) -> Vec<String> {
     let mut hide_next = false;
-    args.map(|arg| {
+    let args = args.map(|arg| {
         if std::mem::take(&mut hide_next) {
             return "***".to_owned();
         }
@@ -75,16 +93,18 @@ fn command_line(args: impl Iterator<Item = String>) -> Vec<String> {
             _ => hide_next = is_key(&arg),
         }
         arg
-    })
-    .collect()
+    });
+    args.map(|arg| hidden(keys, arg)).collect()
 }
 
 fn is_key(flag: &str) -> bool {
-    matches!(flag, "--api-key" | "--sim-api-key")
+    matches!(flag, "--api-key" | "--api_key" | "--sim-api-key")
 }
 
 #[cfg(test)]
 mod tests {
+    use backends::Secret;
+
     use super::command_line;
 
     #[test]
@@ -95,12 +115,23 @@ mod tests {
 
     #[test]
     fn keys_do_not_reach_the_records() {
-        let words =
-            "pairbench profile --api-key sesame --seed 1 --api-key=sesame --sim-api-key sesame x";
-        let line = command_line(words.split(' ').map(str::to_owned)).join(" ");
-        assert_eq!(
-            line,
-            "pairbench profile --api-key *** --seed 1 --api-key=*** --sim-api-key *** x"
-        );
+        for (words, expected) in [
+            (
+                "pairbench profile --api-key sesame --seed 1 --api-key=sesame --sim-api-key sesame x",
+                "pairbench profile --api-key *** --seed 1 --api-key=*** --sim-api-key *** x",
+            ),
+            (
+                "pairbench profile --api_key sesame --api_key=sesame",
+                "pairbench profile --api_key *** --api_key=***",
+            ),
+            (
+                "pairbench profile --api-key-file sesame --model sk-0123456789/x",
+                "pairbench profile --api-key-file sesame --model ***/x",
+            ),
+        ] {
+            let keys = [Secret::from("sk-0123456789".to_owned())];
+            let line = command_line(words.split(' ').map(str::to_owned), &keys).join(" ");
+            assert_eq!(line, expected);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The verbs, one file each: they walk through the rooms in order and print.
 //! Nothing is computed here.
 
+mod access;
 mod arms;
 mod asked;
 mod calibrate;
@@ -24,6 +25,7 @@ use anyhow::{Context, Result};
 
 use crate::cli::{Cli, Command};
 use crate::config::{CalibrateConfig, Config};
+use crate::stats::words::is_steering;
 
 /// How a command that came to its end leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +60,8 @@ impl From<Exit> for ExitCode {
 /// Whatever keeps the command from its end, in a sentence for the user.
 pub fn execute(cli: Cli) -> Result<Exit> {
     match cli.command {
-        Command::Profile(args) => profile::profile(&Config::of_profile(args)?),
-        Command::Compare(args) => compare::compare(&Config::of_compare(args)?),
+        Command::Profile(args) => profile::profile(&access::enter(Config::of_profile(args)?)?),
+        Command::Compare(args) => compare::compare(&access::enter(Config::of_compare(args)?)?),
         Command::Demo(args) => compare::compare(&Config::of_demo(args)?),
         Command::Calibrate(args) => calibrate::calibrate(&CalibrateConfig::of(&args)?),
         Command::Serve(args) => serve::serve(&args),
@@ -75,7 +77,7 @@ pub fn execute(cli: Cli) -> Result<Exit> {
     reason = "the one place where errors are printed"
 )]
 pub fn complain(error: &anyhow::Error) -> Exit {
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", tame(&format!("{error:#}")));
     Exit::Error
 }
 
@@ -84,6 +86,11 @@ pub fn complain(error: &anyhow::Error) -> Exit {
 /// A reader that has gone (`pairbench ... | head`) is no error: whoever wanted
 /// the rest would still be there.
 fn show(text: &str) -> Result<()> {
+    hand_over(&tame(text))
+}
+
+/// Writes data to standard output as they are.
+fn hand_over(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -101,5 +108,16 @@ fn advise(text: &str) {
 /// Prints text on standard error, for people beside a result.
 #[expect(clippy::print_stderr, reason = "the one place where it is printed")]
 fn tell(text: &str) {
-    eprint!("{text}");
+    eprint!("{}", tame(text));
+}
+
+/// What a terminal may get: words from elsewhere steer no cursor and change no
+/// colour, wherever they come from.
+fn tame(text: &str) -> std::borrow::Cow<'_, str> {
+    let wild = |letter: char| is_steering(letter) && letter != '\n';
+    if !text.contains(wild) {
+        return text.into();
+    }
+    let tamed = |letter| if wild(letter) { ' ' } else { letter };
+    text.chars().map(tamed).collect()
 }

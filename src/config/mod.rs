@@ -2,6 +2,7 @@
 //! settings for the rooms that follow. A configuration that exists is one that
 //! can be tried; nothing here opens a file or a connection.
 
+mod access;
 mod calibrate;
 mod experiment;
 mod sim;
@@ -15,11 +16,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use backends::{Entry, PromptMode, Sampling, Target};
+use backends::{Entry, PromptMode, Sampling, Secret, Target, Tls};
 
-use crate::cli::{CompareArgs, DemoArgs, ProfileArgs, RunArgs};
+use crate::cli::{AccessArgs, CompareArgs, DemoArgs, ProfileArgs, RunArgs};
 use crate::workload::Rules;
 
+pub use access::Access;
 pub use calibrate::CalibrateConfig;
 pub use experiment::{ExperimentConfig, Format, Judgement, Pages, shared_host};
 pub use sim::SimConfig;
@@ -58,6 +60,8 @@ pub struct Config {
     pub pages: Pages,
     /// How embedded servers behave.
     pub sim: SimConfig,
+    /// How the client gets in: files that are not read yet.
+    pub access: Access,
 }
 
 /// One arm: a way to ask and somebody to ask.
@@ -114,6 +118,13 @@ pub struct RunConfig {
 }
 
 impl Config {
+    /// All keys that are sent, each once: whatever is kept or printed is kept or
+    /// printed without them.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Secret> {
+        access::keys(&self.arms)
+    }
+
     /// The configuration of `profile`.
     ///
     /// # Errors
@@ -124,10 +135,13 @@ impl Config {
         let model = args.run.model.clone();
         let arm = arm(entry, &args.address, model, &args.run, &work)?;
         let csv = format!("./profile_{}.csv", entry.family);
+        let (run, access) = run(args.run, &csv, 1)?;
+        let arms = vec![arm];
         Ok(Self {
-            arms: vec![arm],
+            access: Access::of(access, &arms)?,
+            arms,
             work,
-            run: run(args.run, &csv, 1)?,
+            run,
             experiment: None,
             judgement: Judgement::default(),
             pages: Pages::default(),
@@ -144,6 +158,7 @@ impl Config {
         let mut arms = Vec::new();
         for word in &args.backends {
             let (name, address) = word.split_once('=').with_context(|| {
+                let word = access::shown(word);
                 format!("--backend {word}: give NAME=ADDRESS, such as tis=0.0.0.0:33337 or tis=sim")
             })?;
             let (address, model) = match address.split_once(",model=") {
@@ -160,10 +175,12 @@ impl Config {
         let experiment = ExperimentConfig::of(&args.experiment)?;
         // Arms that play at the same moment share the client's threads.
         let at_once = if experiment.duet { arms.len() } else { 1 };
+        let (run, access) = run(args.run, "./profile_compare.csv", at_once)?;
         Ok(Self {
+            access: Access::of(access, &arms)?,
             arms,
             work,
-            run: run(args.run, "./profile_compare.csv", at_once)?,
+            run,
             experiment: Some(experiment),
             judgement: Judgement::of(args.judge)?,
             pages: Pages::of(args.page),
@@ -192,6 +209,7 @@ impl Config {
             address: String::new(),
             model: None,
             api_key: None,
+            tls: Tls::default(),
             prompt_mode: PromptMode::Raw,
             connect_timeout: Duration::from_secs(10),
             probe_timeout: PROBE_TIMEOUT,
@@ -219,6 +237,7 @@ impl Config {
             judgement: Judgement::default(),
             pages: Pages::of(args.page),
             sim: SimConfig::of_demo(),
+            access: Access::default(),
         })
     }
 }
@@ -233,6 +252,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 pub fn find(name: &str) -> Result<&'static Entry> {
     backends::find(name).with_context(|| {
         let names: Vec<_> = backends::ALL.iter().map(|entry| entry.name).collect();
+        let name = access::shown(name);
         format!("--backend {name}: unknown; use one of {}", names.join(", "))
     })
 }
@@ -259,17 +279,6 @@ fn one_model_for_all(arms: &[Arm], model: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// The key for an arm. One that was typed is for every arm; the environment's
-/// is OpenAI's, so no Triton server gets it unasked.
-fn key(entry: &Entry, typed: Option<&str>) -> Option<String> {
-    let key = match typed {
-        Some(key) => key.to_owned(),
-        None if entry.family == "api_server" => std::env::var("OPENAI_API_KEY").ok()?,
-        None => return None,
-    };
-    (!key.is_empty()).then_some(key)
-}
-
 fn arm(
     entry: &'static Entry,
     address: &str,
@@ -282,13 +291,15 @@ fn arm(
         "--backend {}: the address is empty; give HOST:PORT or sim",
         entry.name
     );
+    access::refuse_secrets(entry, address)?;
     Ok(Arm {
         entry,
         address: address.to_owned(),
         target: Target {
             address: address.to_owned(),
             model,
-            api_key: key(entry, run.api_key.as_deref()),
+            api_key: access::key(entry, &run.access),
+            tls: Tls::default(),
             prompt_mode: work.prompt_mode,
             connect_timeout: seconds(run.connect_timeout, "--connect-timeout")?,
             probe_timeout: PROBE_TIMEOUT,
@@ -296,8 +307,9 @@ fn arm(
     })
 }
 
+/// How the run goes, and what is left to be said of how the client gets in.
 /// `at_once`: arms that are under load at the same moment.
-fn run(args: RunArgs, default_csv: &str, at_once: usize) -> Result<RunConfig> {
+fn run(args: RunArgs, default_csv: &str, at_once: usize) -> Result<(RunConfig, AccessArgs)> {
     let in_flight = u32::try_from(at_once).map(|arms| args.concurrency.saturating_mul(arms))?;
     let client_threads = client_threads(args.client_threads, in_flight)?;
     ensure!(
@@ -305,7 +317,7 @@ fn run(args: RunArgs, default_csv: &str, at_once: usize) -> Result<RunConfig> {
         "--warmup {}: at most {MAX_WARMUP} per slot",
         args.warmup
     );
-    Ok(RunConfig {
+    let config = RunConfig {
         concurrency: concurrency(args.concurrency)?,
         warmup: args.warmup,
         max_failed: args.max_failed,
@@ -315,7 +327,8 @@ fn run(args: RunArgs, default_csv: &str, at_once: usize) -> Result<RunConfig> {
         client_threads,
         csv: args.csv.unwrap_or_else(|| default_csv.into()),
         records: args.records,
-    })
+    };
+    Ok((config, args.access))
 }
 
 fn client_threads(given: Option<u32>, in_flight: u32) -> Result<usize> {

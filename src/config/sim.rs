@@ -60,7 +60,11 @@ impl SimConfig {
                 model: args.model.clone(),
                 old_api: args.old_api,
                 chat_template: args.chat_template,
-                api_keys: args.api_key.iter().cloned().collect(),
+                api_keys: args
+                    .api_key
+                    .iter()
+                    .map(|key| key.expose().to_owned())
+                    .collect(),
                 preprocess: millis(args.preprocess_ms, "--sim-preprocess-ms")?,
                 postprocess: millis(args.postprocess_ms, "--sim-postprocess-ms")?,
                 postprocess_instances: usize::try_from(args.postprocess_instances)?,

@@ -11,6 +11,7 @@
 
 mod block;
 mod calibration;
+mod encryption;
 mod files;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub use block::{Block, Experiment};
 pub use calibration::{
     BackendFloor, CALIBRATION_FORMAT, Calibration, ClientFloor, Delay, Host, Load, Round, Rung,
 };
+pub use encryption::Encryption;
 pub use files::{Recorder, check_parent, create_folder, load, save_recount};
 
 /// Version of the files' layout. A folder with another number is refused.
@@ -44,6 +46,9 @@ pub struct RunHeader {
     pub answer: String,
     /// Address as given; [`RunHeader::EMBEDDED`] for a server in this process.
     pub address: String,
+    /// How the connections were encrypted; absent where they were not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
     /// Product and version as the server says.
     pub server: String,
     /// The model that was asked.

@@ -150,15 +150,26 @@ fn reasons(verdict: &Verdict) -> String {
 
 /// A cell of words that may come from a server. Spreadsheets run a cell that
 /// begins with one of these characters as a formula (OWASP, "CSV Injection"):
-/// a leading apostrophe makes it text again. On one line, so that a row stays
-/// a line.
+/// a leading apostrophe makes it text again. So it does behind a semicolon or a
+/// bar, where another spreadsheet than ours may see a cell begin. On one line, so
+/// that a row stays a line; numbers are written by others and stay numbers.
 fn words(text: &str) -> String {
     let cell = one_line(text, 200);
-    match cell.chars().next() {
-        None => ABSENT.to_owned(),
-        Some('=' | '+' | '-' | '@') if cell != ABSENT => format!("'{cell}"),
-        Some(_) => cell,
+    if cell.is_empty() || cell == ABSENT {
+        return ABSENT.to_owned();
     }
+    let mut out = String::with_capacity(cell.len() + 1);
+    let mut begins = true;
+    for letter in cell.chars() {
+        // The wide ones stand for the others in East Asian spreadsheets.
+        if begins && matches!(letter, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠') {
+            out.push('\'');
+        }
+        // A quote, too, is skipped by a reader that takes it for the cell's.
+        begins = matches!(letter, ';' | '|') || (begins && matches!(letter, ' ' | '"'));
+        out.push(letter);
+    }
+    out
 }
 
 /// Whether rows can be appended to `path`. To be called before a run; makes and

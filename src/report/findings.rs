@@ -1,6 +1,7 @@
 //! All that a report of several arms is made of. Knows how the arms are called
 //! and which of them were simulated; holds no figure of its own.
 
+use crate::record::RunHeader;
 use crate::stats::{Arm, Comparison, Verdict, Waterfall, labels};
 
 /// What a comparison leaves to be reported, in whatever format.
@@ -16,22 +17,51 @@ pub struct Findings<'a> {
     pub waterfalls: &'a [Waterfall],
 }
 
+/// What is said of a run whose server was not made to prove who it is.
+pub(super) const UNCHECKED: &str = "NOT SECURE: the server's certificate was not checked \
+    (--tls-insecure): whoever stood between could read the key and answer in the server's place";
+
 impl Findings<'_> {
     /// What each arm is called.
     pub(super) fn names(&self) -> Vec<String> {
         labels(self.arms)
     }
 
+    /// What has to be read before any figure.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        [self.simulated(), self.unchecked()]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// Says whose certificate was not checked; `None` where all were, or none
+    /// was shown.
+    pub(super) fn unchecked(&self) -> Option<String> {
+        let names = self.names();
+        let which = self.which(&names, |header| {
+            header
+                .encryption
+                .as_ref()
+                .is_some_and(|of| !of.is_checked())
+        });
+        (!which.is_empty()).then(|| match which.len() == self.arms.len() {
+            true => UNCHECKED.to_owned(),
+            false => format!("{}: {UNCHECKED}", which.join(", ")),
+        })
+    }
+
+    fn which<'a>(&self, names: &'a [String], is: fn(&RunHeader) -> bool) -> Vec<&'a str> {
+        let arms = self.arms.iter().zip(names);
+        arms.filter(|(arm, _)| is(&arm.run.header))
+            .map(|(_, name)| name.as_str())
+            .collect()
+    }
+
     /// Says whose engine was simulated; `None` where none was.
     pub(super) fn simulated(&self) -> Option<String> {
         let names = self.names();
-        let which: Vec<&str> = self
-            .arms
-            .iter()
-            .zip(&names)
-            .filter(|(arm, _)| arm.run.header.simulated)
-            .map(|(_, name)| name.as_str())
-            .collect();
+        let which = self.which(&names, |header| header.simulated);
         match which.len() {
             0 => None,
             all if all == self.arms.len() => Some(

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::findings::Findings;
 use super::sentences::headline;
 use crate::record::RunHeader;
+use crate::stats::words::is_steering;
 
 /// Version of the layout. A field may be added without a new number; none is
 /// renamed, removed or given another meaning.
@@ -24,6 +25,7 @@ struct Report<'a> {
     reasons: Vec<Reason<'a>>,
     headline: Vec<String>,
     simulated: Option<String>,
+    unchecked: Option<String>,
     arms: Vec<Arm<'a>>,
     comparison: Option<comparison::Shown<'a>>,
     waterfalls: Vec<waterfall::Shown<'a>>,
@@ -59,6 +61,7 @@ pub fn page(findings: &Findings<'_>) -> String {
         reasons: findings.verdict.reasons.iter().map(reason).collect(),
         headline: headline(findings),
         simulated: findings.simulated(),
+        unchecked: findings.unchecked(),
         arms: arms
             .map(|(arm, name)| Arm {
                 name,
@@ -75,9 +78,24 @@ pub fn page(findings: &Findings<'_>) -> String {
     };
     // Maps have text for keys, and floats that are no number become null:
     // nothing here can fail to be written.
-    let mut text = serde_json::to_string_pretty(&report).unwrap_or_default();
+    let mut text = escaped(&serde_json::to_string_pretty(&report).unwrap_or_default());
     text.push('\n');
     text
+}
+
+/// The same JSON for a terminal: steering characters, which stand within strings
+/// only (but for line feeds), are written by their numbers.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for letter in json.chars() {
+        match letter {
+            letter if is_steering(letter) && letter != '\n' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(letter)));
+            }
+            letter => out.push(letter),
+        }
+    }
+    out
 }
 
 fn reason(of: &crate::stats::Reason) -> Reason<'_> {

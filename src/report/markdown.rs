@@ -5,7 +5,7 @@
 use super::findings::Findings;
 use super::sentences::headline;
 use super::tables::{Line, Sheet, arms, compared, setup, waterfall};
-use crate::stats::words::counted;
+use crate::stats::words::{counted, is_steering};
 
 /// The whole report. Ends with a line feed.
 #[must_use]
@@ -16,8 +16,8 @@ pub fn page(findings: &Findings<'_>) -> String {
     for sentence in headline(findings) {
         out.push_str(&format!("\n**{}**\n", escaped(&sentence)));
     }
-    if let Some(simulated) = findings.simulated() {
-        out.push_str(&format!("\n> {}\n", escaped(&simulated)));
+    for warning in findings.warnings() {
+        out.push_str(&format!("\n> {}\n", escaped(&warning)));
     }
     if let Some(comparison) = findings.comparison {
         for table in compared::tables(comparison) {
@@ -142,7 +142,7 @@ pub(super) fn escaped(text: &str) -> String {
             '@' => out.push_str("@\u{200b}"),
             '#' => out.push_str("\\#\u{200b}"),
             ':' if letters.peek() == Some(&'/') => out.push_str(":\u{200b}"),
-            letter if letter.is_control() => out.push(' '),
+            letter if is_steering(letter) => out.push(' '),
             letter => out.push(letter),
         }
     }
@@ -164,6 +164,7 @@ mod tests {
             ("fixes #12", "fixes \\#\u{200b}12"),
             ("https://x.y", "https:\u{200b}//x.y"),
             ("a\nb", "a b"),
+            ("a\u{202e}b", "a b"),
             ("&lt;", "&amp;lt;"),
         ] {
             assert_eq!(escaped(text), expected);

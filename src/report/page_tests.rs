@@ -30,6 +30,7 @@ fn sound(page: &str) {
         "url(",
         "@import",
         "NaN",
+        " style=",
         "javascript:",
     ] {
         assert!(!page.contains(word), "{word} on the page");
@@ -78,6 +79,33 @@ fn a_page_is_sound_and_has_every_chart() {
             );
         });
     }
+}
+
+/// The digest is looked at from outside: a browser compares what it reads
+/// between the tags.
+#[test]
+fn the_policy_lets_the_pages_own_style_in_and_nothing_else() {
+    use base64::Engine as _;
+    use sha2::Digest as _;
+    with_sample(&samples::experiment(&[0, 4]), |findings| {
+        let page = html::page(findings);
+        let between = |start: &str, end: &str| {
+            let (_, rest) = page.split_once(start).expect(start);
+            rest.split_once(end).expect(end).0.to_owned()
+        };
+        let policy = between("Content-Security-Policy\" content=\"", "\"");
+        let digest = sha2::Sha256::digest(between("<style>", "</style>"));
+        let digest = base64::engine::general_purpose::STANDARD.encode(digest);
+        assert_eq!(
+            policy,
+            format!(
+                "default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+            )
+        );
+        assert_eq!(page.matches("<style").count(), 1);
+        let before = page.find("<style").expect("one");
+        assert!(page.find("http-equiv").expect("one") < before);
+    });
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! figures. Names every unit, says `-` for what was not measured, and says so
 //! when the engine was simulated.
 
-use super::findings::Findings;
+use super::findings::{Findings, UNCHECKED};
 use super::format::wrap;
 use super::sentences::headline;
 use super::{profile as one, side_by_side};
@@ -19,6 +19,15 @@ pub fn profile(run: &Run, summary: &Summary, verdict: &Verdict) -> String {
     if run.header.simulated {
         out.push_str("\nthe engine is simulated: these figures say nothing about a real server\n");
     }
+    if run
+        .header
+        .encryption
+        .as_ref()
+        .is_some_and(|of| !of.is_checked())
+    {
+        out.push('\n');
+        wrap(&mut out, "", UNCHECKED);
+    }
     one::render(&mut out, run, summary);
     out
 }
@@ -33,9 +42,9 @@ pub fn compare(findings: &Findings<'_>) -> String {
     for sentence in headline(findings) {
         wrap(&mut out, "", &sentence);
     }
-    if let Some(simulated) = findings.simulated() {
+    for warning in findings.warnings() {
         out.push('\n');
-        wrap(&mut out, "", &simulated);
+        wrap(&mut out, "", &warning);
     }
     side_by_side::render(&mut out, findings, &names);
     out

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backends::{
-    Backend, Clock, Ending, Error, ErrorKind, Finish, Hop, HopTimes, Request, Sink, Timers, Trace,
+    Backend, Clock, Ending, Error, ErrorKind, Finish, Hop, HopTimes, Request, Secret, Sink, Timers,
+    Trace,
 };
 
 use tokio::sync::mpsc;
@@ -115,7 +116,10 @@ pub(super) async fn work(
         // time, and no delay of the client.
         free_ns = shared.clock.now_ns();
         let trace = sink.into_trace();
-        let record = shared.record(number, &request, scheduled_ns, trace, outcome);
+        let mut record = shared.record(number, &request, scheduled_ns, trace, outcome);
+        if let Some(key) = slot.backend.key() {
+            hide(key, &mut record);
+        }
         shared.note(&record);
         if records.send(record).is_err() {
             // The disk is full or gone: the recorder says so at the end, and
@@ -227,6 +231,12 @@ fn record(
         }
     }
     record
+}
+
+/// A server may echo the key that it was sent: no record has it.
+fn hide(key: &Secret, record: &mut Record) {
+    record.error = record.error.take().map(|words| key.hide(&words));
+    key.mask(&mut record.text);
 }
 
 fn finished(record: &mut Record, finish: &Finish) {

@@ -222,7 +222,7 @@ fn failure_cure(kind: &str) -> &'static str {
         "connect" => {
             "check that the server still runs and takes as many connections as --concurrency"
         }
-        "auth" => "give the server's key with --api-key",
+        "auth" => "give the server's key with --api-key-file",
         "overloaded" => "lower --concurrency to what the server admits",
         "rejected" => "read the server's words: it refuses some of the prompts or parameters",
         "timeout_first_token" | "timeout_between_tokens" => {

@@ -63,7 +63,16 @@ pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
     )
 }
 
-/// Foreign text on one line and harmless to a terminal: control characters
+/// Whether a letter steers whoever shows it instead of being shown: control
+/// characters, and those that turn the direction of reading or begin a line
+/// (Unicode's `Bidi_Control`, U+2028, U+2029).
+pub(crate) fn is_steering(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}')
+}
+
+/// Foreign text on one line and harmless to a terminal: steering characters
 /// become spaces, runs of blanks one blank, and what is over `most` characters
 /// is cut and marked.
 pub(crate) fn one_line(text: &str, most: usize) -> String {
@@ -71,7 +80,7 @@ pub(crate) fn one_line(text: &str, most: usize) -> String {
     let clean: String = text
         .chars()
         .take(most.saturating_mul(8))
-        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .map(|letter| if is_steering(letter) { ' ' } else { letter })
         .collect();
     let joined = clean.split_whitespace().collect::<Vec<_>>().join(" ");
     if joined.chars().count() <= most {
@@ -122,5 +131,6 @@ mod tests {
         assert_eq!(one_line("a\r\n\u{1b}[31m  b\t", 20), "a [31m b");
         assert_eq!(one_line("abcdefghij", 8), "abcde...");
         assert_eq!(one_line("éééé", 4), "éééé");
+        assert_eq!(one_line("a\u{9b}2Jb\u{202e}c\u{2028}d", 20), "a 2Jb c d");
     }
 }

@@ -100,6 +100,7 @@ pub(super) fn target(address: String) -> Target {
         address,
         model: None,
         api_key: Some("sekret".to_owned()),
+        tls: crate::Tls::default(),
         prompt_mode: PromptMode::Raw,
         connect_timeout: Duration::from_secs(5),
         probe_timeout: Duration::from_secs(20),

@@ -63,7 +63,7 @@ pub(super) fn of_status(status: u16, body: &[u8], has_key: bool) -> Error {
     match (kind, status) {
         (ErrorKind::Auth, _) if has_key => Error::new(
             kind,
-            format!("{said}; it refuses the key that --api-key or OPENAI_API_KEY gave"),
+            format!("{said}; it refuses the key of --api-key, --api-key-file or OPENAI_API_KEY"),
         ),
         (ErrorKind::Auth, _) => Error::new(
             kind,

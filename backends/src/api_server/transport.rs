@@ -31,7 +31,7 @@ use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
 use self::connection::Broken;
-use self::pool::{Dial, Pool};
+use self::pool::{Dial, Pool, Unopened};
 use super::address::base_url;
 use super::errors;
 use crate::{Error, ErrorKind, Hop, Sink, Target, Timers, excerpt, tls};
@@ -72,7 +72,7 @@ impl Transport {
     /// cannot be read (https only).
     pub(super) fn new(target: &Target, pool_idle: Duration) -> Result<Self, Error> {
         let base = base_url(&target.address)?;
-        let tls = tls::config(base.scheme() == "https", b"http/1.1")?;
+        let tls = target.tls.config(base.scheme() == "https", b"http/1.1")?;
         Self::with_tls(target, base, pool_idle, tls)
     }
 
@@ -242,16 +242,20 @@ impl Transport {
         format!("{host}:{port}")
     }
 
-    fn unopened(&self, why: &str) -> Error {
-        let place = self.place();
-        connect(&format!(
-            "cannot connect to {place}: {}; is the server running there?",
-            excerpt(why)
-        ))
+    fn unopened(&self, unopened: &Unopened) -> Error {
+        let (place, why) = (self.place(), excerpt(&unopened.why));
+        connect(&match unopened.by_tls {
+            true => format!("cannot connect to {place}: {why}"),
+            false => format!("cannot connect to {place}: {why}; is the server running there?"),
+        })
     }
 
     fn unanswered(&self, why: &str) -> Error {
         let place = self.place();
+        if let Some(meaning) = tls::of_words(why) {
+            let why = format!("{meaning} ({why})");
+            return self.unopened(&Unopened { why, by_tls: true });
+        }
         let words = format!(
             "{place} closed the connection instead of answering: {}",
             excerpt(why)

@@ -57,7 +57,8 @@ impl Client {
     /// cannot be read (https only).
     pub(super) fn new(target: Target) -> Result<Self, Error> {
         let address = Address::parse(&target.address)?;
-        let tls = address.tls.then(|| tls::config(true, HTTP2)).transpose()?;
+        let tls = address.tls.then(|| target.tls.config(true, HTTP2));
+        let tls = tls.transpose()?;
         Self::with_tls(target, address, tls)
     }
 
@@ -138,16 +139,13 @@ impl Client {
         &self,
         stream: impl Future<Output = io::Result<(S, Option<Heard>)>>,
     ) -> Result<Line, Error> {
-        let refused = |words: &str| {
+        let place = &self.dial.authority;
+        let refused = |words: &str, cure: &str| {
             let words = excerpt(words);
-            Error::new(
-                ErrorKind::Connect,
-                format!(
-                    "no connection to {}: {words}; is the server running there?",
-                    self.dial.authority
-                ),
-            )
+            let words = format!("no connection to {place}: {words}{cure}");
+            Error::new(ErrorKind::Connect, words)
         };
+        let running = "; is the server running there?";
         let line = async {
             let (stream, heard) = stream.await?;
             let unwilling = || io::Error::other("the server does not let HTTP/2 begin");
@@ -161,15 +159,19 @@ impl Client {
         match self.timers.timeout(self.connect_timeout, line).await {
             Ok(Ok(line)) => Ok(line),
             Ok(Err(error)) => {
+                if let Some(words) = tls::refusal(&error) {
+                    return Err(refused(&words, ""));
+                }
                 let words = chain_of(&error);
-                Err(refused(&match advice(&error) {
+                let words = match advice(&error) {
                     Some(advice) => format!("{advice} ({words})"),
                     None => words,
-                }))
+                };
+                Err(refused(&words, running))
             }
             Err(_) => {
                 let waited = self.connect_timeout.as_secs_f64();
-                Err(refused(&format!("nothing came within {waited} s")))
+                Err(refused(&format!("nothing came within {waited} s"), running))
             }
         }
     }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio_rustls::TlsConnector;
+
+use crate::tls;
 
 /// HTTP/2 as TLS calls it (RFC 7301).
 pub(super) const HTTP2: &[u8] = b"h2";
@@ -64,10 +64,7 @@ impl Dial {
             return Ok(Box::new(socket));
         };
         let host = self.authority.rsplit_once(':').map_or("", |(host, _)| host);
-        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
-        let name = name.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let connector = TlsConnector::from(Arc::clone(config));
-        let stream = connector.connect(name, socket).await?;
+        let stream = tls::secured(config, host, socket).await?;
         if stream.get_ref().1.alpn_protocol() == Some(HTTP2) {
             return Ok(Box::new(stream));
         }

@@ -73,6 +73,7 @@ mod tests {
             address: "127.0.0.1:8001".to_owned(),
             model: None,
             api_key: Some("open-sesame".to_owned()),
+            tls: crate::Tls::default(),
             prompt_mode: PromptMode::Raw,
             connect_timeout: Duration::from_secs(1),
             probe_timeout: Duration::from_secs(1),

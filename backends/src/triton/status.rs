@@ -8,11 +8,16 @@ use std::io;
 use tonic::{Code, Status};
 
 use super::fields::Broken;
-use crate::{Error, ErrorKind, excerpt};
+use crate::{Error, ErrorKind, excerpt, tls};
 
 /// What a failed call means. `what` names the call, such as
 /// "`preprocessing`".
 pub(super) fn of_status(what: &str, status: &Status) -> Error {
+    let by_tls = status.source().and_then(tls::refusal);
+    if let Some(words) = by_tls {
+        let words = format!("{what} failed: {}", excerpt(&words));
+        return Error::new(ErrorKind::Connect, words);
+    }
     let kind = if status.source().is_some() {
         // Not the server's word but the transport's: no status came at all.
         if failed_to_connect(status) {

@@ -44,6 +44,7 @@ impl Yard {
             address: self.address.clone(),
             model: None,
             api_key: None,
+            tls: crate::Tls::default(),
             prompt_mode: PromptMode::Raw,
             connect_timeout: Duration::from_secs(5),
             probe_timeout: Duration::from_secs(5),

@@ -65,6 +65,7 @@ impl Bench {
             address,
             model: None,
             api_key: None,
+            tls: backends::Tls::default(),
             prompt_mode: PromptMode::Raw,
             connect_timeout: Duration::from_secs(5),
             probe_timeout: Duration::from_secs(5),

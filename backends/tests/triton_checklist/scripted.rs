@@ -157,6 +157,7 @@ pub(crate) fn target(address: &str) -> Target {
         address: address.to_owned(),
         model: None,
         api_key: None,
+        tls: backends::Tls::default(),
         prompt_mode: PromptMode::Raw,
         connect_timeout: Duration::from_secs(5),
         probe_timeout: Duration::from_secs(2),

@@ -1,15 +1,17 @@
 //! Elements of the page. Whatever is not ours goes through [`escape`].
 
+use sha2::{Digest, Sha256};
+
 use super::super::chart::{Drawing, look, marker};
 use super::super::tables::{Line, Sheet};
 use crate::record::RunHeader;
-use crate::stats::words::one_line;
+use crate::stats::words::{is_steering, one_line};
 
 /// How it looks: on a phone, on paper, by day and by night.
 const STYLE: &str = include_str!("style.css");
 
 /// Text that HTML takes for what it is, in an element or a quoted attribute.
-/// Control characters become blanks (but for line feeds).
+/// Steering characters become blanks (but for line feeds).
 pub(in super::super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -20,11 +22,19 @@ pub(in super::super) fn escape(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '\n' => out.push('\n'),
-            letter if letter.is_control() => out.push(' '),
+            letter if is_steering(letter) => out.push(' '),
             letter => out.push(letter),
         }
     }
     out
+}
+
+/// What a policy calls inline content by (CSP level 3, `hash-source`).
+fn digest(content: &str) -> String {
+    use base64::Engine as _;
+    let digest = Sha256::digest(content.as_bytes());
+    let text = base64::engine::general_purpose::STANDARD.encode(digest);
+    format!("sha256-{text}")
 }
 
 /// A page that grows.
@@ -33,17 +43,20 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// The head. No script may run and nothing may be fetched: the policy says
-    /// so to the browser, too.
+    /// The head. No script may run, no style but ours counts and nothing may be
+    /// fetched or sent: the policy says so to the browser, too. It names our style
+    /// by its digest, so that markup that slipped in could not even dress up.
     pub(super) fn new(title: &str) -> Self {
+        let style = format!("\n{STYLE}");
         Self {
             out: format!(
                 "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
                  <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
                  <meta name=\"color-scheme\" content=\"light dark\">\n\
                  <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
-                 style-src 'unsafe-inline'\">\n<title>{}</title>\n<style>\n{STYLE}</style>\n\
-                 </head>\n<body>\n<main>\n",
+                 style-src '{}'; base-uri 'none'; form-action 'none'\">\n<title>{}</title>\n\
+                 <style>{style}</style>\n</head>\n<body>\n<main>\n",
+                digest(&style),
                 escape(&one_line(title, 200))
             ),
         }
@@ -183,6 +196,7 @@ mod tests {
             ("\" onload=\"x", "&quot; onload=&quot;x"),
             ("&lt;", "&amp;lt;"),
             ("a\u{0}b\u{1b}[2J", "a b [2J"),
+            ("a\u{9b}b\u{202e}c", "a b c"),
             ("é\n中", "é\n中"),
         ] {
             assert_eq!(escape(text), expected);

@@ -71,8 +71,8 @@ fn judgement(page: &mut Page, findings: &Findings<'_>, names: &[String]) {
         let class = if place == 0 { "headline" } else { "also" };
         page.paragraph(class, sentence);
     }
-    if let Some(simulated) = findings.simulated() {
-        page.paragraph("simulated", &simulated);
+    for warning in findings.warnings() {
+        page.paragraph("warning", &warning);
     }
 }
 

@@ -12,10 +12,11 @@ use crate::stats::words::{counted, grouped, one_line};
 const COMMAND: usize = 4_000;
 
 /// Beyond what every page says.
-const MORE: [(&str, Property); 12] = [
+const MORE: [(&str, Property); 13] = [
     ("digest of the work", |header| foreign(&header.workload)),
     ("backend", |header| foreign(&header.backend)),
     ("server", server),
+    ("encryption", encryption),
     ("simulated engine", |header| yes(header.simulated)),
     ("delivers", |header| {
         foreign(&header.answer.replace('_', " "))
@@ -35,6 +36,23 @@ const MORE: [(&str, Property); 12] = [
     }),
     ("started", |header| foreign(&header.started_utc)),
 ];
+
+fn encryption(header: &RunHeader) -> String {
+    let Some(of) = &header.encryption else {
+        return "none".to_owned();
+    };
+    let checked = match of.trusted.as_str() {
+        "system" => "the server's certificate checked by the system's authorities".to_owned(),
+        "given" => "the server's certificate checked by the one that was given".to_owned(),
+        "nobody" => "the server's certificate NOT CHECKED".to_owned(),
+        other => format!("trust: {}", foreign(other)),
+    };
+    let own = match of.client_certificate {
+        true => "; a certificate of the client",
+        false => "",
+    };
+    format!("TLS, {checked}{own}")
+}
 
 fn yes(flag: bool) -> String {
     if flag { "yes" } else { "no" }.to_owned()

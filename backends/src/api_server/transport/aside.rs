@@ -9,9 +9,10 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 
 use super::connection::Connection;
+use super::pool::Unopened;
 use super::{ANSWER_BYTES_MAX, ERROR_BYTES_MAX, Transport, USER_AGENT, connect, too_long};
-use crate::Error;
 use crate::api_server::errors::{self, causes};
+use crate::{Error, tls};
 
 /// How many connections are opened at once. A server's queue of those that it
 /// has not accepted yet is 128 to 4,096 long, and whoever finds it full waits
@@ -160,9 +161,12 @@ impl Transport {
     fn unsent(&self, error: &reqwest::Error) -> Error {
         let below = std::iter::successors(error.source(), |error| (*error).source())
             .find_map(|error| error.downcast_ref::<hyper::Error>());
+        if let Some(why) = tls::refusal(error) {
+            return self.unopened(&Unopened { why, by_tls: true });
+        }
         let why = causes(error);
         if error.is_connect() || error.is_timeout() {
-            self.unopened(&why)
+            self.unopened(&why.into())
         } else if below.is_some_and(hyper::Error::is_parse) {
             self.no_http(&why)
         } else {

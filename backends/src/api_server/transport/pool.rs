@@ -7,18 +7,17 @@
 //! first: so all of them stay in use, and none nears the server's limit unseen.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::OnceCell;
-use tokio_rustls::TlsConnector;
 
 use super::connection::{Connection, Socket};
-use crate::{Clock, Timers};
+use crate::{Clock, Timers, tls};
 
 /// Where connections go and how they are opened.
 pub(super) struct Dial {
@@ -28,6 +27,29 @@ pub(super) struct Dial {
     pub(super) tls: Option<Arc<rustls::ClientConfig>>,
     pub(super) within: Duration,
     pub(super) timers: Timers,
+}
+
+/// Why a connection could not be opened.
+pub(super) struct Unopened {
+    pub(super) why: String,
+    /// Somebody is there; it is TLS that failed, and `why` has the cure.
+    pub(super) by_tls: bool,
+}
+
+impl From<String> for Unopened {
+    fn from(why: String) -> Self {
+        let by_tls = false;
+        Self { why, by_tls }
+    }
+}
+
+impl From<io::Error> for Unopened {
+    fn from(error: io::Error) -> Self {
+        match tls::refusal(&error) {
+            Some(why) => Self { why, by_tls: true },
+            None => error.to_string().into(),
+        }
+    }
 }
 
 /// Connections to one server.
@@ -103,7 +125,7 @@ impl Pool {
     ///
     /// # Errors
     /// When one has to be opened and cannot be.
-    pub(super) async fn make_ready(&self, slot: u32) -> Result<(), String> {
+    pub(super) async fn make_ready(&self, slot: u32) -> Result<(), Unopened> {
         // Whoever yields comes back after the sockets were asked what is new: a
         // close that has arrived is seen.
         tokio::task::yield_now().await;
@@ -119,7 +141,7 @@ impl Pool {
     ///
     /// # Errors
     /// Why not.
-    pub(super) async fn open(&self) -> Result<Connection, String> {
+    pub(super) async fn open(&self) -> Result<Connection, Unopened> {
         let opened = self
             .dial
             .timers
@@ -132,23 +154,21 @@ impl Pool {
         Ok(Connection::over(socket, self.clock.now_ns()))
     }
 
-    async fn socket(&self) -> Result<Socket, String> {
-        let words = |error: std::io::Error| error.to_string();
+    async fn socket(&self) -> Result<Socket, Unopened> {
         let (host, port) = (self.dial.host.as_str(), self.dial.port);
         let look = || async {
             let found: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
             Ok(found)
         };
-        let addresses = self.addresses.get_or_try_init(look).await.map_err(words)?;
+        let found = self.addresses.get_or_try_init(look).await;
+        let addresses = found.map_err(|error: io::Error| error.to_string())?;
         let socket = self.tcp(addresses).await?;
         // a token is a packet of its own in both directions
-        socket.set_nodelay(true).map_err(words)?;
+        socket.set_nodelay(true)?;
         let Some(config) = &self.dial.tls else {
             return Ok(Socket::Plain(socket));
         };
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-        let connector = TlsConnector::from(Arc::clone(config));
-        let socket = connector.connect(name, socket).await.map_err(words)?;
+        let socket = tls::secured(config, host, socket).await?;
         Ok(Socket::Tls(Box::new(socket)))
     }
 

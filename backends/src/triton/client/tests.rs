@@ -31,6 +31,7 @@ fn target(address: &str) -> Target {
         address: address.to_owned(),
         model: None,
         api_key: None,
+        tls: crate::Tls::default(),
         prompt_mode: PromptMode::Raw,
         connect_timeout: Duration::from_secs(5),
         probe_timeout: Duration::from_secs(5),
