@@ -55,9 +55,10 @@ impl Timers {
 #[cfg(test)]
 mod tests {
     use std::future::pending;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use super::Timers;
+    use crate::Clock;
 
     /// As a client's thread does it.
     fn without_timers<T: Send + 'static>(
@@ -75,13 +76,14 @@ mod tests {
     }
 
     #[tokio::test]
-    #[expect(clippy::disallowed_methods, reason = "a moment to wait for")]
     async fn a_thread_without_timers_can_wait() {
         let timers = Timers::here();
         let thread = without_timers(async move {
             let short = Duration::from_millis(5);
             let cut = timers.timeout(short, pending::<()>()).await.is_err();
-            timers.sleep_until(Instant::now() + short).await;
+            let clock = Clock::start();
+            let due_ns = clock.now_ns() + 5_000_000;
+            timers.sleep_until(clock.instant_at(due_ns)).await;
             let there = async move { tokio::time::sleep(short).await };
             timers.there(there).await;
             (cut, timers.timeout(short, async { 7 }).await.ok())
