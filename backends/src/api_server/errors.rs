@@ -54,10 +54,10 @@ pub(super) fn of_status(status: u16, body: &[u8], has_key: bool) -> Error {
     let said = if words.is_empty() {
         format!("the server answered HTTP {status} without a word")
     } else {
-        format!(
-            "the server answered HTTP {status}: {}",
-            words.trim_end_matches('.')
-        )
+        // A full stop before what we add; dots that say that words were cut stay.
+        let stop = words.strip_suffix('.').filter(|rest| !rest.ends_with('.'));
+        let words = stop.unwrap_or(&words);
+        format!("the server answered HTTP {status}: {words}")
     };
     let kind = kind_of(u64::from(status));
     match (kind, status) {
