@@ -56,7 +56,7 @@ pub(super) fn of_status(status: u16, body: &[u8], has_key: bool) -> Error {
     } else {
         // The mark of a cut stays: what stands before it may be the begin of a key.
         let whole = !words.ends_with("...");
-        let said = words.trim_end_matches(|letter| whole && letter == '.');
+        let said = words.trim_end_matches(|letter: char| whole && letter == '.');
         format!("the server answered HTTP {status}: {said}")
     };
     let kind = kind_of(u64::from(status));
