@@ -22,6 +22,10 @@ use self::verifier::{Given, Unchecked};
 pub(crate) use self::words::{of_words, refusal};
 use crate::{Error, ErrorKind};
 
+/// What may stand behind a connection that breaks at the first question.
+pub(crate) const MAYBE_CERTIFICATE: &str =
+    "; if it wants a certificate of the client, give one with --tls-cert and --tls-key";
+
 /// Whom an encrypted connection trusts, and as whom it comes. By itself: those
 /// whom the system trusts, as nobody in particular.
 #[derive(Clone, Debug, Default)]

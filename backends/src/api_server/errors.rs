@@ -54,10 +54,10 @@ pub(super) fn of_status(status: u16, body: &[u8], has_key: bool) -> Error {
     let said = if words.is_empty() {
         format!("the server answered HTTP {status} without a word")
     } else {
-        // A full stop before what we add; dots that say that words were cut stay.
-        let stop = words.strip_suffix('.').filter(|rest| !rest.ends_with('.'));
-        let words = stop.unwrap_or(&words);
-        format!("the server answered HTTP {status}: {words}")
+        // The mark of a cut stays: what stands before it may be the begin of a key.
+        let whole = !words.ends_with("...");
+        let said = words.trim_end_matches(|letter: char| whole && letter == '.');
+        format!("the server answered HTTP {status}: {said}")
     };
     let kind = kind_of(u64::from(status));
     match (kind, status) {
@@ -206,6 +206,8 @@ mod tests {
         ] {
             assert_eq!(of_status(status, body, false).kind, kind, "{status}");
         }
+        let cut = of_status(500, "x".repeat(400).as_bytes(), false).message;
+        assert!(cut.ends_with("x ..."), "{cut}");
         let text = of_status(401, b"", false).message;
         assert!(
             text.contains("--api-key") && text.contains("OPENAI_API_KEY"),

@@ -110,6 +110,16 @@ impl Client {
         &self.dial.authority
     }
 
+    /// The first question's failure: over TLS 1.3 a server that wants a certificate
+    /// says so behind the client's own word, and a reset may swallow it.
+    pub(super) fn hinted(&self, mut error: Error) -> Error {
+        let broke = matches!(error.kind, ErrorKind::Cut | ErrorKind::Protocol);
+        if broke && self.dial.tls.is_some() {
+            error.message += tls::MAYBE_CERTIFICATE;
+        }
+        error
+    }
+
     /// The longest wait for an answer that is not timed.
     pub(super) fn probe_timeout(&self) -> Duration {
         self.probe_timeout

@@ -41,7 +41,7 @@ pub(super) async fn probe(client: &Client, needed: &[&str]) -> Result<ServerInfo
         .await;
     let ready = match ready {
         Ok(answer) => answer.into_inner().ready,
-        Err(error) => return Err(who_answers(client, error).await),
+        Err(error) => return Err(client.hinted(who_answers(client, error).await)),
     };
     if !ready {
         let words = format!(

@@ -170,7 +170,11 @@ impl Transport {
         } else if below.is_some_and(hyper::Error::is_parse) {
             self.no_http(&why)
         } else {
-            self.unanswered(&why)
+            let mut error = self.unanswered(&why);
+            if self.base.scheme() == "https" {
+                error.message += tls::MAYBE_CERTIFICATE;
+            }
+            error
         }
     }
 
