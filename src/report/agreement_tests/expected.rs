@@ -125,7 +125,6 @@ pub(super) fn glance_rows(report: &Value) -> Rows {
             against,
             ms("ttft_ns"),
             ms("itl_ns"),
-            ms("e2e_ns"),
         ]
     };
     let arms = report["arms"].as_array().expect("arms").iter();

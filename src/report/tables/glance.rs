@@ -14,12 +14,15 @@ pub(in super::super) fn sheet(findings: &Findings<'_>, names: &[String]) -> Shee
     let comparison = findings.comparison;
     let metric = comparison.and_then(|of| decides(of.pairs.first()?));
     let first = names.first().map_or(ABSENT, String::as_str);
-    let against = metric.map(|of| format!("{} against {first}, 95 % interval", metric_name(of)));
+    let against = metric.map(|of| match of {
+        Metric::OutputTokensPerS => format!("against {first}, 95 % interval"),
+        other => format!("{} against {first}, 95 % interval", metric_name(other)),
+    });
     let mut sheet = Sheet::new(&["", "output tokens/s"]);
     sheet.head.extend(against.clone());
     sheet
         .head
-        .extend(["FTL mean, ms", "ITL mean, ms", "E2E mean, ms"].map(str::to_owned));
+        .extend(["FTL mean, ms", "ITL mean, ms"].map(str::to_owned));
     for (place, (arm, name)) in findings.arms.iter().zip(names).enumerate() {
         let of = |metric: Metric| metric.of(arm.summary);
         let mut cells = vec![number(of(Metric::OutputTokensPerS), 1)];
@@ -28,7 +31,7 @@ pub(in super::super) fn sheet(findings: &Findings<'_>, names: &[String]) -> Shee
             let pair = pairs.iter().find(|pair| pair.other == place);
             cells.push(difference(pair.and_then(|pair| pair.metrics.first())));
         }
-        let times = [Metric::FtlMean, Metric::ItlMean, Metric::E2eMean];
+        let times = [Metric::FtlMean, Metric::ItlMean];
         cells.extend(times.map(|time| ms(of(time))));
         sheet.row(name, cells);
     }
