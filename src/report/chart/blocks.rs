@@ -34,7 +34,7 @@ pub(in super::super) fn draw(
     let high = bounds.iter().copied().reduce(f64::max)?;
     let room = (high - low) * 0.06;
     let last = u32::try_from(compared.blocks.len()).ok()?.max(1) - 1;
-    let x = Scale::linear(-0.5, f64::from(last) + 0.5, LEFT, RIGHT);
+    let x = Scale::linear(-0.5, f64::from(last) + 0.5, LEFT, RIGHT).counting();
     let y = Scale::linear(low - room, high + room, BOTTOM, TOP);
     let metric = metric_name(compared.metric);
     let (first, second) = names;
