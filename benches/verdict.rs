@@ -8,6 +8,8 @@
 //!
 //! Whole programs over real sockets. The second server takes 1 / truth times as
 //! long for everything, so it generates `truth` times as many tokens per second.
+//! Of a precision the line below says how many blocks and minutes it took, and
+//! what the forecast after the pilot had said.
 
 #![expect(clippy::print_stdout, reason = "what a benchmark prints is its result")]
 
@@ -17,6 +19,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
+use backends::Clock;
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pairbench");
@@ -41,14 +44,18 @@ struct Said {
     low: f64,
     high: f64,
     finding: String,
+    valid: bool,
     blocks: u64,
-    span_s: f64,
+    /// The whole program, from start to exit.
+    wall_s: f64,
+    /// The words of the forecast after the pilot; empty without a precision.
+    forecast: String,
 }
 
 fn main() -> Result<()> {
     let arguments = arguments()?;
     println!(
-        "truth  runs  covered (expected 95 %, binomial 95 % range)  faster  same  open  blocks  s each"
+        "truth  runs  valid  covered (expected 95 %, binomial 95 % range)  faster  same  open  blocks  s each"
     );
     for truth in &arguments.truths {
         let said = comparisons(*truth, &arguments)?;
@@ -61,15 +68,37 @@ fn main() -> Result<()> {
         let mean = |of: fn(&Said) -> f64| said.iter().map(of).sum::<f64>() / said.len() as f64;
         let (fewest, most) = binomial(said.len(), 0.95);
         println!(
-            "{truth:>5.2}  {:>4}  {covered:>7} ({fewest} to {most})  {decided:>29}  {:>4}  {:>4}  {:>6.1}  {:>6.1}",
+            "{truth:>5.2}  {:>4}  {:>5}  {covered:>7} ({fewest} to {most})  {decided:>29}  {:>4}  {:>4}  {:>6.1}  {:>6.1}",
             said.len(),
+            said.iter().filter(|one| one.valid).count(),
             found("same_within_margin"),
             found("undecided"),
             mean(|one| one.blocks as f64),
-            mean(|one| one.span_s)
+            mean(|one| one.wall_s)
         );
+        tell_spread(&said);
     }
     Ok(())
+}
+
+/// How much the comparisons took, one by one, and a forecast to hold against it.
+fn tell_spread(said: &[Said]) {
+    let mut by_blocks: Vec<&Said> = said.iter().collect();
+    by_blocks.sort_by_key(|one| one.blocks);
+    let (Some(least), Some(most)) = (by_blocks.first(), by_blocks.last()) else {
+        return;
+    };
+    println!(
+        "       {} to {} blocks, {:.2} to {:.2} minutes; the longest had been told: {}",
+        least.blocks,
+        most.blocks,
+        least.wall_s / 60.0,
+        most.wall_s / 60.0,
+        match most.forecast.as_str() {
+            "" => "nothing",
+            words => words,
+        }
+    );
 }
 
 fn arguments() -> Result<Arguments> {
@@ -199,22 +228,26 @@ fn comparison(servers: &[Server; 2], seed: u32, precision: Option<&str>) -> Resu
     if let Some(precision) = precision {
         command.args(["--precision", precision]);
     }
-    let output = command.stderr(Stdio::null()).output()?;
-    let report: Value = serde_json::from_slice(&output.stdout).context("no report")?;
+    let clock = Clock::start();
+    let output = command.output()?;
+    let wall_s = clock.now_ns() as f64 / 1e9;
+    let told = String::from_utf8_lossy(&output.stderr);
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("no report; it said: {told}"))?;
     let comparison = &report["comparison"];
     let metric = &comparison["pairs"][0]["metrics"][0];
     let number = |of: &Value| of.as_f64().context("a figure is missing");
-    let arms = report["arms"].as_array().context("no arms")?;
-    let spans: f64 = arms
-        .iter()
-        .filter_map(|arm| arm["figures"]["elapsed_ns"].as_f64().map(|ns| ns / 1e9))
-        .sum();
+    let forecast = told
+        .lines()
+        .find(|line| line.contains(" in all for ") || line.contains(" are enough for "));
     Ok(Said {
         low: number(&metric["ratio_low"])?,
         high: number(&metric["ratio_high"])?,
         finding: metric["finding"].as_str().unwrap_or_default().to_owned(),
+        valid: report["valid"].as_bool().unwrap_or(false),
         blocks: comparison["basis"]["blocks"].as_u64().unwrap_or(0),
-        span_s: spans,
+        wall_s,
+        forecast: forecast.unwrap_or_default().to_owned(),
     })
 }
 

@@ -2,6 +2,7 @@
 //! block, as many as the wanted precision takes.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Error, Result, bail};
 
@@ -237,10 +238,11 @@ impl<'a> Design<'a> {
             ));
             return;
         }
-        let minutes = pace.forecast(more).unwrap_or_default().as_secs_f64() / 60.0;
+        let time = pace.forecast(more).unwrap_or_default();
         tell(&format!(
-            "after {} blocks: {blocks} in all for {what}; {more} more, about {minutes:.1} minutes\n",
-            pace.blocks()
+            "after {} blocks: {blocks} in all for {what}; {more} more, about {}\n",
+            pace.blocks(),
+            about(time)
         ));
         let fitting = experiment
             .max_time
@@ -258,6 +260,17 @@ impl<'a> Design<'a> {
 fn shown(number: f64) -> String {
     let long = format!("{number:.4}");
     long.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// How long something will take, no more exact than a forecast is.
+fn about(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match seconds {
+        ..1.5 => "a second".to_owned(),
+        ..99.5 => format!("{seconds:.0} seconds"),
+        ..5_970.0 => format!("{:.0} minutes", seconds / 60.0),
+        _ => format!("{:.1} hours", seconds / 3600.0),
+    }
 }
 
 /// Requests that a block is to have (rule 5).
@@ -298,8 +311,24 @@ fn outcome(scene: &Scene<'_>, folders: Vec<PathBuf>, trouble: Option<Error>) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::{check, shown};
+    use std::time::Duration;
+
+    use super::{about, check, shown};
     use crate::config::Judgement;
+
+    #[test]
+    fn a_forecast_says_seconds_minutes_or_hours() {
+        for (seconds, words) in [
+            (0.2, "a second"),
+            (12.4, "12 seconds"),
+            (99.0, "99 seconds"),
+            (100.0, "2 minutes"),
+            (5_940.0, "99 minutes"),
+            (9_000.0, "2.5 hours"),
+        ] {
+            assert_eq!(about(Duration::from_secs_f64(seconds)), words);
+        }
+    }
 
     #[test]
     fn a_metric_that_there_is_not_is_found_out_early() {

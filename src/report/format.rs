@@ -82,13 +82,14 @@ pub(super) fn token_source(tokens: &Tokens) -> String {
 }
 
 /// Appends `text` broken at [`WIDTH`]: the first line after `first`, the others
-/// after as many blanks. A word longer than a line stays whole.
+/// after as many blanks. A word longer than a line stays whole, and a unit stays
+/// with its number.
 pub(super) fn wrap(out: &mut String, first: &str, text: &str) {
     let indent = first.chars().count();
     let mut column = indent;
     out.push_str(first);
-    for (place, word) in text.split(' ').filter(|word| !word.is_empty()).enumerate() {
-        let length = word.chars().count();
+    for (place, piece) in pieces(text).iter().enumerate() {
+        let length = piece.chars().count();
         if place > 0 {
             if column + 1 + length > WIDTH {
                 out.push('\n');
@@ -99,15 +100,51 @@ pub(super) fn wrap(out: &mut String, first: &str, text: &str) {
                 column += 1;
             }
         }
-        out.push_str(word);
+        out.push_str(piece);
         column += length;
     }
     out.push('\n');
 }
 
+/// The words of a text, units together with their numbers.
+fn pieces(text: &str) -> Vec<String> {
+    let mut pieces: Vec<String> = Vec::new();
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        match pieces.last_mut().filter(|last| is_unit(last, word)) {
+            Some(number) => {
+                number.push(' ');
+                number.push_str(word);
+            }
+            None => pieces.push(word.to_owned()),
+        }
+    }
+    pieces
+}
+
+/// Whether `word` is the unit of the number that ends `before`: a line must not
+/// begin with it.
+pub(super) fn is_unit(before: &str, word: &str) -> bool {
+    let unit = word.trim_end_matches([',', ';', '.', ':', ')', '?']);
+    matches!(unit, "%" | "ms" | "s") && before.ends_with(|letter: char| letter.is_ascii_digit())
+}
+
+/// The same words with a capital, for what stands alone.
+pub(super) fn capitalised(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or(String::new(), |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
+}
+
 /// A `name   value` line.
 pub(super) fn line(out: &mut String, name: &str, value: &str) {
-    wrap(out, &format!("{name:<VALUE_COLUMN$} "), value);
+    line_at(out, 0, name, value);
+}
+
+/// The same among lines whose names are up to `longest` letters long.
+pub(super) fn line_at(out: &mut String, longest: usize, name: &str, value: &str) {
+    let column = longest.max(VALUE_COLUMN);
+    wrap(out, &format!("{name:<column$} "), value);
 }
 
 /// Rows of a table below a header.
@@ -227,6 +264,12 @@ mod tests {
         );
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
         assert_eq!(out.matches("word").count(), 40);
+        let mut units = String::new();
+        wrap(&mut units, "", &"12.3 %, then 4 ms more; ".repeat(40));
+        for line in units.lines() {
+            assert!(!line.starts_with('%') && !line.starts_with("ms"), "{units}");
+            assert!(line.chars().count() <= WIDTH, "{line}");
+        }
         let mut long = String::new();
         wrap(&mut long, "", &"x".repeat(200));
         assert_eq!(long.trim_end().len(), 200);

@@ -4,7 +4,7 @@
 
 use super::findings::Findings;
 use super::sentences::headline;
-use super::tables::{Line, Sheet, arms, compared, setup, waterfall};
+use super::tables::{Line, Sheet, arms, compared, glance, setup, waterfall};
 use crate::stats::words::{counted, is_steering};
 
 /// The whole report. Ends with a line feed.
@@ -19,12 +19,17 @@ pub fn page(findings: &Findings<'_>) -> String {
     for warning in findings.warnings() {
         out.push_str(&format!("\n> {}\n", escaped(&warning)));
     }
+    sheet_of_arms(&mut out, findings, &names);
     if let Some(comparison) = findings.comparison {
         for table in compared::tables(comparison) {
             heading(&mut out, &table.title);
             sheet(&mut out, &table.sheet);
         }
         list(&mut out, &compared::notes(comparison, findings.arms));
+    }
+    if let Some(steps) = waterfall::steps(findings.waterfalls, &names) {
+        heading(&mut out, waterfall::STEPS);
+        sheet(&mut out, &steps);
     }
     for of in findings.waterfalls {
         heading(&mut out, &waterfall::title(of, &names));
@@ -37,6 +42,12 @@ pub fn page(findings: &Findings<'_>) -> String {
     list(&mut out, &arms::notes(findings.arms, &names, plain_ratios));
     measured(&mut out, findings, &names);
     out
+}
+
+/// The arms at a glance.
+fn sheet_of_arms(out: &mut String, findings: &Findings<'_>, names: &[String]) {
+    out.push('\n');
+    sheet(out, &glance::sheet(findings, names));
 }
 
 fn judgement(out: &mut String, findings: &Findings<'_>, names: &[String]) {

@@ -43,15 +43,16 @@ pub(super) fn share(share: f64) -> f64 {
     (share * 1e6).round() / 1e4
 }
 
+/// A ratio and its bounds as what they are above or below 1, in percent.
+pub(super) fn off(ratio: Ratio) -> [String; 3] {
+    let fine = ratio.high - ratio.low < 0.01;
+    [ratio.point, ratio.low, ratio.high].map(|of| percent(of - 1.0, fine))
+}
+
 /// `+6.4 % (95 % interval +5.1 to +7.7 %)`.
 pub(super) fn change(ratio: Ratio) -> String {
-    let fine = ratio.high - ratio.low < 0.01;
-    format!(
-        "{} % (95 % interval {} to {} %)",
-        percent(ratio.point - 1.0, fine),
-        percent(ratio.low - 1.0, fine),
-        percent(ratio.high - 1.0, fine)
-    )
+    let [point, low, high] = off(ratio);
+    format!("{point} % (95 % interval {low} to {high} %)")
 }
 
 /// What a cell says of a finding.
@@ -63,8 +64,8 @@ pub(super) fn finding(compared: &Compared, first: &str, other: &str) -> String {
         Finding::Undecided {
             more_blocks: Some(more),
         } => format!(
-            "not decided; about {} more would",
-            counted(u64::from(more), "block", "blocks")
+            "not decided; about {} would",
+            counted(u64::from(more), "more block", "more blocks")
         ),
         Finding::Undecided { more_blocks: None } => "not decided".to_owned(),
         Finding::Unknown => "too little to say".to_owned(),
@@ -100,7 +101,7 @@ pub(super) fn basis(basis: &Basis) -> String {
                 ))
         ),
         Basis::Requests { pairs } => format!(
-            "{} of runs made apart: whatever changed between the runs is in every figure",
+            "{} of two runs made apart",
             counted(u64::from(*pairs), "pair of requests", "pairs of requests")
         ),
     }
@@ -122,13 +123,17 @@ pub(super) fn headline(findings: &Findings<'_>) -> Vec<String> {
         }
     }
     lines.retain(|line| !line.is_empty());
-    let lines = lines.iter().map(|line| one_line(line, 1_000));
-    match findings.verdict.is_valid() {
-        true => lines.collect(),
-        false => lines
-            .map(|line| format!("Does not count (INVALID): {line}"))
-            .collect(),
+    let mut lines: Vec<String> = lines.iter().map(|line| one_line(line, 1_000)).collect();
+    if !findings.verdict.is_valid() {
+        let others = match lines.len() {
+            ..=1 => "",
+            _ => ", nor does what follows",
+        };
+        if let Some(first) = lines.first_mut() {
+            *first = format!("Does not count (INVALID){others}: {first}");
+        }
     }
+    lines
 }
 
 /// The first arm and the one at `other`, by name.

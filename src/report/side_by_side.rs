@@ -4,15 +4,16 @@
 
 use super::asked::{asked, server, shared};
 use super::findings::Findings;
-use super::format::{Grid, line, wrap};
+use super::format::{Grid, line_at, wrap};
 use super::tables::{Line, Sheet, arms, compared, waterfall};
 
 pub(super) fn render(out: &mut String, findings: &Findings<'_>, names: &[String]) {
     out.push('\n');
     asked(out, &|property| shared(findings.arms, names, property));
     out.push('\n');
+    let longest = names.iter().map(|name| name.chars().count()).max();
     for (arm, name) in findings.arms.iter().zip(names) {
-        line(out, name, &server(&arm.run.header));
+        line_at(out, longest.unwrap_or(0), name, &server(&arm.run.header));
     }
     if let Some(comparison) = findings.comparison {
         for table in compared::tables(comparison) {
@@ -23,6 +24,11 @@ pub(super) fn render(out: &mut String, findings: &Findings<'_>, names: &[String]
         for note in compared::notes(comparison, findings.arms) {
             wrap(out, "", &note);
         }
+    }
+    if let Some(steps) = waterfall::steps(findings.waterfalls, names) {
+        out.push('\n');
+        wrap(out, "", waterfall::STEPS);
+        grid(out, &steps);
     }
     for of in findings.waterfalls {
         out.push('\n');

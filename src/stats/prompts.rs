@@ -76,9 +76,10 @@ fn prompt_suspicion(counts: &ServerPrompts, adds_bos: bool) -> (&'static str, &'
             "usually a begin-of-sequence token that the given tokenizer does not add",
             TOKENIZER,
         ),
-        (least, most) if least > 0 && most - least <= 2 => (
-            "the same amount on top of every prompt is usually a chat template or a system \
-             prompt that the server adds",
+        // Where a template ends and a prompt begins, tokens may join.
+        (least, most) if least > 0 && most - least <= 2.max(least / 4) => (
+            "about the same amount on top of every prompt, long or short, is usually a chat \
+             template or a system prompt that the server adds",
             TEMPLATE,
         ),
         (_, most) if most <= 0 => (

@@ -107,9 +107,12 @@ pub fn headline(comparison: &Comparison) -> String {
         return String::new();
     };
     let said = sentence(comparison, pair, metric);
-    match caveat(&comparison.basis) {
-        Some(caveat) => format!("{said}. {caveat}"),
-        None => format!("{said}."),
+    match comparison.basis {
+        Basis::Blocks { .. } => format!("{said}."),
+        Basis::Requests { .. } => format!(
+            "{said}. How much a run differs from the next on the same server, runs made apart \
+             cannot say."
+        ),
     }
 }
 
@@ -135,13 +138,12 @@ pub(super) fn caveat(basis: &Basis) -> Option<String> {
 pub(super) fn p99_caveat(basis: &Basis) -> Option<String> {
     match basis {
         Basis::Blocks { requests, .. } if *requests < 1000 => Some(format!(
-            "A p99 is taken per block of {}: {} beyond it, so that single requests decide it; it is \
-             not the p99 of a long run.",
+            "A p99 is taken per block of {}, whose slowest {} decide it; it is not the p99 of a \
+             long run.",
             counted(u64::from(*requests), "request", "requests"),
-            match requests / 100 {
-                0 => "not one of them lies".to_owned(),
-                1 => "one of them lies".to_owned(),
-                several => format!("{several} of them lie"),
+            match requests {
+                ..=101 => "one or two",
+                _ => "few",
             }
         )),
         _ => None,

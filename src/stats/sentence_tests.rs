@@ -140,7 +140,12 @@ fn the_headline_takes_the_widest_gap() {
         words.starts_with("in these two runs, made apart, api_server generates"),
         "{words}"
     );
-    assert!(words.contains("made apart (40 requests of both"), "{words}");
+    assert!(words.ends_with("runs made apart cannot say."), "{words}");
+    let caveat = caveat(&three.basis).unwrap();
+    assert!(
+        caveat.contains("made apart (40 requests of both"),
+        "{caveat}"
+    );
     three.pairs.clear();
     assert_eq!(headline(&three), "");
 }
@@ -150,7 +155,7 @@ fn caveats_are_said_where_they_hold() {
     assert_eq!(caveat(&blocks()), None);
     let few = p99_caveat(&blocks()).unwrap();
     assert!(
-        few.contains("100 requests: one of them lies beyond"),
+        few.contains("100 requests, whose slowest one or two decide"),
         "{few}"
     );
     let many = Basis::Blocks {

@@ -218,16 +218,28 @@ fn prompt_tokens(arms: &[Arm<'_>], names: &[String]) -> Option<Reason> {
     let counts = arms.iter().map(|arm| prompt_counts(arm.run, by_block));
     let counts: Vec<Counts> = counts.collect();
     let gap = widest_gap(&counts)?;
+    let chat = arms.iter().all(|arm| arm.run.header.prompt_mode == "chat");
     Some(reason(
         1,
         "prompt_tokens_differ",
         format!(
-            "the servers count the same prompts differently: {}; usually a chat template on one \
-             side, or another tokenizer",
-            gap.words(names)
+            "the servers count the same prompts differently: {}; usually {}, or another tokenizer",
+            gap.words(names),
+            match chat {
+                true => "another chat template on one side",
+                false => "a chat template on one side",
+            }
         ),
-        "make both sides take the text as it is: --prompt raw, no chat template in the server, the \
-         same tokenizer files",
+        match chat {
+            true => {
+                "give both sides the same chat template and the same tokenizer files, or compare \
+                 raw text (--prompt raw)"
+            }
+            false => {
+                "make both sides take the text as it is: --prompt raw, no chat template in the \
+                 server, the same tokenizer files"
+            }
+        },
     ))
 }
 

@@ -104,6 +104,28 @@ fn together_ids_count_as_sent() {
 }
 
 #[test]
+fn the_cure_of_unequal_prompts_knows_what_was_asked_for() {
+    for (mode, words) in [
+        ("raw", "take the text as it is"),
+        ("chat", "same chat template"),
+    ] {
+        let (mut one, mut other) = (hundred(), hundred());
+        for run in [&mut one, &mut other] {
+            run.header.prompt_mode = mode.to_owned();
+        }
+        for record in &mut other.records {
+            record.server_prompt_tokens = Some(150);
+        }
+        let found = together(&[&one, &other]);
+        let reason = &found.reasons[0];
+        assert!(
+            reason.code == "prompt_tokens_differ" && reason.cure.contains(words),
+            "{reason:?}"
+        );
+    }
+}
+
+#[test]
 fn together_names_the_arm_and_keeps_the_order_of_the_rules() {
     let mut failing = sound();
     failing.header.num_prompts = 5;

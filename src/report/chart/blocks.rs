@@ -34,7 +34,7 @@ pub(in super::super) fn draw(
     let high = bounds.iter().copied().reduce(f64::max)?;
     let room = (high - low) * 0.06;
     let last = u32::try_from(compared.blocks.len()).ok()?.max(1) - 1;
-    let x = Scale::linear(-0.5, f64::from(last) + 0.5, LEFT, RIGHT);
+    let x = Scale::linear(-0.5, f64::from(last) + 0.5, LEFT, RIGHT).counting();
     let y = Scale::linear(low - room, high + room, BOTTOM, TOP);
     let metric = metric_name(compared.metric);
     let (first, second) = names;
@@ -45,9 +45,9 @@ pub(in super::super) fn draw(
         let (top, bottom) = (y.at(percent(ratio.high)), y.at(percent(ratio.low)));
         let band = format!("M{LEFT} {top:.1}H{RIGHT}V{bottom:.1}H{LEFT}z");
         let words = format!("all blocks: {}", change(ratio));
-        frame.shape(&format!("b a{}", look(other)), &band, &words);
+        frame.shape(&format!("b {}", look(other)), &band, &words);
         let mean = across(percent(ratio.point));
-        frame.shape(&format!("l a{}", look(other)), &mean, &words);
+        frame.shape(&format!("l {}", look(other)), &mean, &words);
     }
     frame.raw(&format!("<path class=\"z\" d=\"{}\"/>", across(0.0)));
     for bound in [margin, -margin] {
@@ -62,7 +62,7 @@ pub(in super::super) fn draw(
         if let Some(ratio) = ratio {
             let path = marker(other, x.at(f64::from(block)), y.at(percent(*ratio)));
             let words = format!("block {block}: {off} %");
-            frame.shape(&format!("p a{}", look(other)), &path, &words);
+            frame.shape(&format!("p {}", look(other)), &path, &words);
         }
     }
     Some(Drawing {

@@ -54,11 +54,8 @@ pub(in super::super) fn draw(axis: &Axis, arms: &[Samples]) -> Option<Drawing> {
                 .collect()
         })
         .collect();
-    let all = || curves.iter().flatten().copied();
-    let high = all().reduce(f64::max)?;
-    // A log axis has no zero: what is there but not above it lies at its end.
-    let low = all().filter(|figure| *figure > 0.0).reduce(f64::min)?;
-    let x = Scale::log(low, high, LEFT, RIGHT);
+    let high = curves.iter().flatten().copied().reduce(f64::max)?;
+    let x = Scale::log(low_end(&shares, &curves)?, high, LEFT, RIGHT);
     let y = Scale::linear(0.0, 100.0, BOTTOM, TOP);
     let mut frame = Frame::with_axes(axis.title, (&x, axis.unit), (&y, "% of samples up to this"));
     for (arm, curve) in arms.iter().zip(&curves) {
@@ -68,7 +65,7 @@ pub(in super::super) fn draw(axis: &Axis, arms: &[Samples]) -> Option<Drawing> {
             let letter = if line.is_empty() { 'M' } else { 'L' };
             let _ = write!(line, "{letter}{:.1} {:.1}", x.at(*figure), place(*share));
         }
-        frame.shape(&format!("l a{}", look(arm.arm)), &line, &arm.name);
+        frame.shape(&format!("l {}", look(arm.arm)), &line, &arm.name);
         for (share, figure) in shares.iter().zip(curve) {
             if MARKED.contains(share) {
                 let words = format!(
@@ -79,7 +76,7 @@ pub(in super::super) fn draw(axis: &Axis, arms: &[Samples]) -> Option<Drawing> {
                     axis.unit
                 );
                 let path = marker(arm.arm, x.at(*figure), place(*share));
-                frame.shape(&format!("p a{}", look(arm.arm)), &path, &words);
+                frame.shape(&format!("p {}", look(arm.arm)), &path, &words);
             }
         }
     }
@@ -90,6 +87,20 @@ pub(in super::super) fn draw(axis: &Axis, arms: &[Samples]) -> Option<Drawing> {
         legend: arms.iter().map(|arm| arm.arm).collect(),
         sheet: table(axis, &arms, &shares, &curves),
     })
+}
+
+/// Where the axis begins. A log axis has no zero, and a few figures close to it,
+/// such as two messages read at once, would take most of it: what lies below the
+/// lowest percent of every curve lies at its end.
+fn low_end(shares: &[u32], curves: &[Vec<f64>]) -> Option<f64> {
+    let from = |least: u32| {
+        let figures = curves.iter().flat_map(|curve| shares.iter().zip(curve));
+        let figures = figures.filter(|(share, figure)| **share >= least && **figure > 0.0);
+        figures.map(|(_, figure)| *figure).reduce(f64::min)
+    };
+    let (all, most) = (from(0)?, from(10)?);
+    // Close by, all of them have room.
+    Some(if most / all < 2.0 { all } else { most * 0.9 })
 }
 
 fn table(axis: &Axis, arms: &[&Samples], shares: &[u32], curves: &[Vec<f64>]) -> Sheet {
@@ -130,6 +141,18 @@ mod tests {
             assert!((quantile(&sorted, share) - expected).abs() < 1e-9);
         }
         assert_eq!(quantile(&[7.0], 990), 7.0);
+    }
+
+    #[test]
+    fn a_few_small_figures_do_not_take_the_axis() {
+        let shares = super::shares();
+        let curve = |lowest: f64| {
+            let of = |share: &u32| if *share < 10 { lowest } else { 5.0 };
+            vec![shares.iter().map(of).collect::<Vec<f64>>()]
+        };
+        let low = |lowest| super::low_end(&shares, &curve(lowest)).expect("figures");
+        assert!((low(0.001) - 4.5).abs() < 1e-9 && (low(3.0) - 3.0).abs() < 1e-9);
+        assert!((low(0.0) - 5.0).abs() < 1e-9);
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub(super) const WIDTH: f64 = 360.0;
 pub(super) const HEIGHT: f64 = 230.0;
 
 /// Room left of the plot, for the words of the vertical axis.
-pub(super) const LEFT: f64 = 52.0;
+pub(super) const LEFT: f64 = 56.0;
 
 /// Where the plot ends on the right.
 pub(super) const RIGHT: f64 = WIDTH - 10.0;
@@ -51,7 +51,7 @@ impl Frame {
             frame.text(LEFT - 4.0, at + 3.5, "e", &words);
         }
         frame.raw(&format!(
-            "<text class=\"m\" transform=\"translate(9 {:.1})rotate(-90)\">{}</text>",
+            "<text class=\"m\" transform=\"translate(11 {:.1})rotate(-90)\">{}</text>",
             f64::midpoint(TOP, BOTTOM),
             super::super::html::escape(y.1)
         ));
@@ -61,7 +61,9 @@ impl Frame {
     /// The horizontal axis along the bottom, its lines up to `top`.
     pub(super) fn horizontal(&mut self, x: &Scale, name: &str, top: f64) {
         let bottom = self.height - 36.0;
-        for (figure, words) in x.ticks(5) {
+        // As many as have room for their words.
+        let wanted = if x.length() < 200.0 { 2 } else { 5 };
+        for (figure, words) in x.ticks(wanted) {
             let at = x.at(figure);
             self.raw(&format!(
                 "<path class=\"g\" d=\"M{at:.1} {top}V{bottom}\"/>"

@@ -12,8 +12,8 @@ pub(super) mod waterfall;
 
 use super::tables::Sheet;
 
-/// Arms that have a look of their own; beyond them, looks repeat.
-pub(super) const LOOKS: usize = 6;
+/// Colours, and as many dashes and markers.
+const LOOKS: usize = 6;
 
 /// A chart and what it shows.
 pub(super) struct Drawing {
@@ -29,14 +29,19 @@ pub(super) struct Drawing {
     pub(super) sheet: Sheet,
 }
 
-/// The look of the arm at `place`.
-pub(super) fn look(place: usize) -> usize {
-    place % LOOKS
+/// Classes for the look of the arm at `place`: its colour and its dash. Beyond
+/// six arms colours come again with another dash and marker: 36 arms differ.
+pub(super) fn look(place: usize) -> String {
+    format!("a{} k{}", place % LOOKS, form(place))
+}
+
+fn form(place: usize) -> usize {
+    (place + place / LOOKS) % LOOKS
 }
 
 /// The marker of an arm, centred on a point, as an SVG path.
 pub(super) fn marker(place: usize, x: f64, y: f64) -> String {
-    let path = match look(place) {
+    let path = match form(place) {
         0 => "m-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0z",
         1 => "m-3-3h6v6h-6z",
         2 => "m0-4l4 7h-8z",
@@ -45,4 +50,17 @@ pub(super) fn marker(place: usize, x: f64, y: f64) -> String {
         _ => "m-1.5-4h3v2.5h2.5v3h-2.5v2.5h-3v-2.5h-2.5v-3h2.5z",
     };
     format!("M{x:.1} {y:.1}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::look;
+
+    #[test]
+    fn many_arms_look_different() {
+        let looks: BTreeSet<String> = (0..36).map(look).collect();
+        assert_eq!(looks.len(), 36);
+    }
 }

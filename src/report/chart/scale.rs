@@ -11,6 +11,8 @@ pub(super) struct Scale {
     from: f64,
     to: f64,
     log: bool,
+    /// Smallest step between marks of a linear axis.
+    least_step: f64,
 }
 
 impl Scale {
@@ -31,6 +33,7 @@ impl Scale {
             from,
             to,
             log: false,
+            least_step: 0.0,
         }
     }
 
@@ -51,7 +54,21 @@ impl Scale {
             from,
             to,
             log: true,
+            least_step: 0.0,
         }
+    }
+
+    /// The same axis, of things that are counted: marked with whole numbers only.
+    pub(super) fn counting(self) -> Self {
+        Self {
+            least_step: 1.0,
+            ..self
+        }
+    }
+
+    /// Its length on the picture.
+    pub(super) fn length(&self) -> f64 {
+        (self.to - self.from).abs()
     }
 
     /// The place of a figure; figures beyond the ends lie at the ends.
@@ -81,6 +98,7 @@ impl Scale {
             return self.log_ticks(decades, wanted);
         }
         let step = round_step((self.high - self.low) / f64::from(wanted.max(1)));
+        let step = step.max(self.least_step);
         let first = (self.low / step).ceil();
         let decimals = decimals(step);
         (0..=wanted * 3)
@@ -163,6 +181,8 @@ mod tests {
         let linear = |low, high| words(Scale::linear(low, high, 0.0, 100.0), 5);
         assert_eq!(linear(0.0, 10.0), ["0", "2", "4", "6", "8", "10"]);
         assert_eq!(linear(-0.013, 0.021), ["-0.01", "0.00", "0.01", "0.02"]);
+        let blocks = Scale::linear(-0.5, 1.5, 0.0, 100.0).counting();
+        assert_eq!(words(blocks, 5), ["0", "1"]);
         assert_eq!(
             linear(0.0, 4_321.0),
             ["0", "1,000", "2,000", "3,000", "4,000"]

@@ -62,7 +62,7 @@ pub(in super::super) fn draw(
             number(Some(point.other_ms), 2),
         );
         frame.shape(
-            &format!("d a{}", look(other)),
+            &format!("d {}", look(other)),
             &marker(other, x.at(point.first_ms), y.at(point.other_ms)),
             &format!("{}: {one} | {two}", point.index),
         );

@@ -6,7 +6,7 @@ use super::frame::{BOTTOM, Frame, LEFT, RIGHT, TOP};
 use super::scale::Scale;
 use super::{Drawing, look};
 use crate::report::format::number;
-use crate::report::series::course::{Course, Lane};
+use crate::report::series::course::{Course, Lane, Span};
 use crate::report::tables::Sheet;
 
 /// What is drawn.
@@ -39,9 +39,10 @@ pub(in super::super) fn draw(what: &What, course: &Course, names: &[String]) -> 
     for ((arm, lane), name) in course.lanes.iter().enumerate().zip(names) {
         let path = line((what.figures)(lane), course.slice_s, &x, &y);
         if !path.is_empty() {
-            frame.shape(&format!("l a{}", look(arm)), &path, name);
+            frame.shape(&format!("l {}", look(arm)), &path, name);
         }
     }
+    say_slices(&mut frame, what, course, names, &x);
     let blocks = course.lanes.iter().any(|lane| !lane.blocks.is_empty());
     let shaded = if blocks {
         "shaded: each arm's blocks; "
@@ -71,7 +72,41 @@ fn shade(frame: &mut Frame, x: &Scale, arm: usize, lane: &Lane, name: &str) {
             number(Some(block.to_s), 2)
         );
         let path = format!("M{left:.1} {TOP}H{right:.1}V{BOTTOM}H{left:.1}z");
-        frame.shape(&format!("b a{}", look(arm)), &path, &words);
+        frame.shape(&format!("b {}", look(arm)), &path, &words);
+    }
+}
+
+/// Over each slice, unseen, what the arms that were busy in it did, and whose
+/// block it was.
+fn say_slices(frame: &mut Frame, what: &What, course: &Course, names: &[String], x: &Scale) {
+    let slices = course.lanes.iter().map(|lane| (what.figures)(lane).len());
+    for slice in 0..slices.max().unwrap_or(0) {
+        let (from_s, to_s) = (
+            slice as f64 * course.slice_s,
+            (slice + 1) as f64 * course.slice_s,
+        );
+        let said: Vec<String> = course
+            .lanes
+            .iter()
+            .zip(names)
+            .filter_map(|(lane, name)| {
+                let figure = (*(what.figures)(lane).get(slice)?)?;
+                let middle_s = f64::midpoint(from_s, to_s);
+                let within = |span: &&Span| span.from_s <= middle_s && middle_s <= span.to_s;
+                let block = lane.blocks.iter().find(within);
+                let block = block.map_or(String::new(), |of| format!(", block {}", of.number));
+                let figure = number(Some(figure), 1);
+                Some(format!("{name}{block}: {figure} {}", what.unit))
+            })
+            .collect();
+        if !said.is_empty() {
+            let (left, right) = (x.at(from_s), x.at(to_s));
+            frame.shape(
+                "h",
+                &format!("M{left:.1} {TOP}H{right:.1}V{BOTTOM}H{left:.1}z"),
+                &format!("{} s: {}", number(Some(from_s), 2), said.join("; ")),
+            );
+        }
     }
 }
 

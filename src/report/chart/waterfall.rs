@@ -4,7 +4,8 @@ use super::Drawing;
 use super::frame::{Frame, RIGHT};
 use super::scale::Scale;
 use crate::report::format::ABSENT;
-use crate::report::tables::waterfall::{fine, name, part_name, sheet, title};
+use crate::report::format::capitalised;
+use crate::report::tables::waterfall::{fine, name, part_name, sheet, subject};
 use crate::stats::{Estimate, Waterfall};
 
 /// Height of a step.
@@ -54,10 +55,39 @@ fn bars(of: &Waterfall, names: &[String]) -> Vec<Bar> {
     bars
 }
 
+impl Bar {
+    /// Half of the interval's width.
+    fn half_ms(&self) -> f64 {
+        let width_ns = self.of.interval.map_or(0.0, |(low, high)| high - low);
+        width_ns / 2e6
+    }
+}
+
+/// The interval about a bar's end, where it is wide enough to be seen; where it
+/// ends on the right.
+fn whisker(frame: &mut Frame, x: &Scale, bar: &Bar, middle: f64) -> f64 {
+    let (from, to) = (
+        x.at(bar.to_ms - bar.half_ms()),
+        x.at(bar.to_ms + bar.half_ms()),
+    );
+    if to - from < 1.5 {
+        return to;
+    }
+    let top = middle - 3.0;
+    frame.raw(&format!(
+        "<path class=\"i\" d=\"M{from:.1} {middle}H{to:.1}M{from:.1} {top}v6M{to:.1} {top}v6\"/>"
+    ));
+    to
+}
+
 /// Draws the steps; what the fast arm takes lies left of zero and is not drawn.
 pub(in super::super) fn draw(of: &Waterfall, names: &[String]) -> Drawing {
     let bars = bars(of, names);
-    let ends = || bars.iter().flat_map(|bar| [bar.from_ms, bar.to_ms]);
+    let ends = || {
+        let half = Bar::half_ms;
+        bars.iter()
+            .flat_map(move |bar| [bar.from_ms, bar.to_ms - half(bar), bar.to_ms + half(bar)])
+    };
     let low = ends().reduce(f64::min).unwrap_or(0.0).min(0.0);
     let high = ends().reduce(f64::max).unwrap_or(1.0);
     let room = (high - low) * 0.02;
@@ -66,7 +96,7 @@ pub(in super::super) fn draw(of: &Waterfall, names: &[String]) -> Drawing {
     for _ in &bars {
         bottom += STEP;
     }
-    let title = title(of, names);
+    let title = capitalised(&subject(of, names));
     let mut frame = Frame::new(&title, bottom + 40.0);
     let fast = name(names, of.fast);
     frame.horizontal(&x, &format!("ms more than {fast}"), 4.0);
@@ -90,8 +120,9 @@ pub(in super::super) fn draw(of: &Waterfall, names: &[String]) -> Drawing {
                 fine(bar.of.mean_ns)
             ),
         );
+        let end = whisker(&mut frame, &x, bar, f64::midpoint(upper, lower));
         frame.text(
-            right + 4.0,
+            right.max(end) + 4.0,
             top + STEP / 2.0 + 3.0,
             "s",
             &fine(bar.of.mean_ns),
@@ -101,7 +132,8 @@ pub(in super::super) fn draw(of: &Waterfall, names: &[String]) -> Drawing {
     Drawing {
         title,
         note: format!(
-            "filled: {} spends more on it; hollow: {fast} does; dashed: what no part explains",
+            "filled: {} spends more on it; hollow: {fast} does; dashed: what no part explains; \
+             whiskers: 95 % interval",
             name(names, of.slow)
         ),
         svg: frame.finish(),

@@ -7,7 +7,7 @@ use super::super::findings::Findings;
 use super::super::sentences;
 use super::super::series::{self, Latency, Sorted, course};
 use crate::record::Run;
-use crate::stats::Comparison;
+use crate::stats::{ArmPair, Comparison};
 
 /// Points of all scatters together: some 150 bytes each, drawn and in a table.
 const POINTS: usize = 1_600;
@@ -45,17 +45,14 @@ const RUNNING: What = What {
     figures: |lane| &lane.in_flight,
 };
 
-/// The gap of each block, for every other arm and every primary metric.
-pub(super) fn of_blocks(comparison: &Comparison) -> Vec<Drawing> {
-    let mut drawn = Vec::new();
-    for pair in &comparison.pairs {
-        let (first, other) = sentences::arms(comparison, pair.other);
-        for compared in pair.metrics.iter().filter(|of| of.primary) {
-            let names = (first.as_str(), other.as_str());
-            drawn.extend(blocks::draw(compared, names, pair.other, comparison.margin));
-        }
-    }
-    drawn
+/// The gap of each block, for every primary metric of a pair of arms.
+pub(super) fn of_blocks(comparison: &Comparison, pair: &ArmPair) -> Vec<Drawing> {
+    let (first, other) = sentences::arms(comparison, pair.other);
+    let names = (first.as_str(), other.as_str());
+    let primary = pair.metrics.iter().filter(|of| of.primary);
+    primary
+        .filter_map(|of| blocks::draw(of, names, pair.other, comparison.margin))
+        .collect()
 }
 
 /// All that is drawn from the records.

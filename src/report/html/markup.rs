@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::super::chart::{Drawing, look, marker};
+use super::super::format::is_unit;
 use super::super::tables::{Line, Sheet};
 use crate::record::RunHeader;
 use crate::stats::words::{is_steering, one_line};
@@ -75,19 +76,12 @@ impl Page {
 
     /// A paragraph.
     pub(super) fn paragraph(&mut self, class: &str, text: &str) {
-        self.raw(&format!("<p class=\"{class}\">{}</p>", escape(text)));
+        self.raw(&format!("<p class=\"{class}\">{}</p>", running(text)));
     }
 
     /// Sentences below a table.
     pub(super) fn notes(&mut self, notes: &[String]) {
-        if notes.is_empty() {
-            return;
-        }
-        self.raw("<ul class=\"notes\">");
-        for note in notes {
-            self.raw(&format!("<li>{}</li>", escape(note)));
-        }
-        self.raw("</ul>");
+        self.raw(&list(notes));
     }
 
     /// A table of figures.
@@ -100,13 +94,35 @@ impl Page {
         self.raw(&table(sheet, "words"));
     }
 
-    /// Charts side by side, as many as there is room for.
+    /// Charts side by side, as many as there is room for, their figures folded.
     pub(super) fn drawings(&mut self, drawings: &[Drawing], names: &[String]) {
         self.raw("<div class=\"charts\">");
         for drawing in drawings {
             self.raw(&figure(drawing, names));
         }
         self.raw("</div>");
+    }
+
+    /// A table, and charts beside it where there is room.
+    pub(super) fn beside(&mut self, sheet: &Sheet, drawings: &[Drawing], names: &[String]) {
+        let figures: String = drawings.iter().map(|of| figure(of, names)).collect();
+        self.raw(&format!(
+            "<div class=\"beside\"><div>{}</div><div>{figures}</div></div>",
+            table(sheet, "figures")
+        ));
+    }
+
+    /// A chart with its figures beside it and what is to be said of them.
+    pub(super) fn spread(&mut self, drawing: &Drawing, notes: &[String]) {
+        self.raw(&format!(
+            "<figure class=\"beside\"><div><figcaption>{}</figcaption>{}<p>{}</p></div><div>{}</div>\
+             {}</figure>",
+            running(&drawing.title),
+            drawing.svg,
+            running(&drawing.note),
+            table(&drawing.sheet, "figures"),
+            list(notes)
+        ));
     }
 
     /// The whole page.
@@ -118,6 +134,40 @@ impl Page {
         self.raw("</main>\n</body>\n</html>");
         self.out
     }
+}
+
+/// Running text: a number and its unit stay on one line.
+pub(super) fn running(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut before = "";
+    for (place, word) in text.split(' ').enumerate() {
+        if place > 0 {
+            out.push_str(if is_unit(before, word) { "&nbsp;" } else { " " });
+        }
+        out.push_str(&escape(word));
+        before = word;
+    }
+    out
+}
+
+fn list(notes: &[String]) -> String {
+    if notes.is_empty() {
+        return String::new();
+    }
+    let lines = notes
+        .iter()
+        .map(|note| format!("<li>{}</li>", running(note)));
+    format!("<ul class=\"notes\">{}</ul>", lines.collect::<String>())
+}
+
+/// Figures are not broken into lines; words are.
+fn cell(text: &str) -> String {
+    let figure = |word: &str| word == "to" || !word.chars().any(char::is_alphabetic);
+    let class = match text.split(' ').all(figure) && !text.contains(", ") {
+        true => " class=\"n\"",
+        false => "",
+    };
+    format!("<td{class}>{}</td>", escape(text))
 }
 
 fn table(sheet: &Sheet, class: &str) -> String {
@@ -135,8 +185,8 @@ fn table(sheet: &Sheet, class: &str) -> String {
             )),
             Line::Row(name, cells) => {
                 out.push_str(&format!("\n<tr><th scope=\"row\">{}</th>", escape(name)));
-                for cell in cells {
-                    out.push_str(&format!("<td>{}</td>", escape(cell)));
+                for text in cells {
+                    out.push_str(&cell(text));
                 }
                 out.push_str("</tr>");
             }
@@ -149,12 +199,12 @@ fn table(sheet: &Sheet, class: &str) -> String {
 fn figure(drawing: &Drawing, names: &[String]) -> String {
     let note = match drawing.note.is_empty() {
         true => String::new(),
-        false => format!("<p>{}</p>", escape(&drawing.note)),
+        false => format!("<p>{}</p>", running(&drawing.note)),
     };
     format!(
         "<figure><figcaption>{}</figcaption>{}{}{note}<details><summary>the figures</summary>{}\
          </details></figure>",
-        escape(&drawing.title),
+        running(&drawing.title),
         drawing.svg,
         legend(names, &drawing.legend),
         table(&drawing.sheet, "figures")
@@ -172,8 +222,8 @@ pub(super) fn legend(names: &[String], places: &[usize]) -> String {
         let name = names.get(place).map_or("asked for", String::as_str);
         let look = look(place);
         out.push_str(&format!(
-            "<span><svg viewBox=\"0 0 30 12\" aria-hidden=\"true\"><path class=\"l a{look}\" \
-             d=\"M1 6H29\"/><path class=\"p a{look}\" d=\"{}\"/></svg>{}</span> ",
+            "<span><svg viewBox=\"0 0 30 12\" aria-hidden=\"true\"><path class=\"l {look}\" \
+             d=\"M1 6H29\"/><path class=\"p {look}\" d=\"{}\"/></svg>{}</span> ",
             marker(place, 15.0, 6.0),
             escape(name)
         ));
@@ -184,7 +234,23 @@ pub(super) fn legend(names: &[String], places: &[usize]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::escape;
+    use super::{cell, escape, running};
+
+    #[test]
+    fn a_unit_stays_with_its_number() {
+        for (text, expected) in [
+            (
+                "12.3 % (11 to 13 %) more",
+                "12.3&nbsp;% (11 to 13&nbsp;%) more",
+            ),
+            ("a <b> 4 ms; c", "a &lt;b&gt; 4&nbsp;ms; c"),
+            ("of % and ms", "of % and ms"),
+        ] {
+            assert_eq!(running(text), expected);
+        }
+        assert_eq!(cell("1.02 to 1.05"), "<td class=\"n\">1.02 to 1.05</td>");
+        assert_eq!(cell("tis is better"), "<td>tis is better</td>");
+    }
 
     #[test]
     fn nothing_foreign_becomes_markup() {

@@ -5,11 +5,12 @@ mod drawings;
 mod markup;
 
 use super::findings::Findings;
+use super::format::capitalised;
 use super::sentences::headline;
-use super::tables::{arms, compared, setup, waterfall};
+use super::tables::{arms, compared, glance, setup, waterfall};
 use crate::stats::words::counted;
 pub(super) use markup::escape;
-use markup::{Page, legend};
+use markup::{Page, legend, running};
 
 /// The whole page. Ends with a line feed.
 #[must_use]
@@ -17,6 +18,7 @@ pub fn page(findings: &Findings<'_>) -> String {
     let names = findings.names();
     let mut page = Page::new(&title(findings, &names));
     judgement(&mut page, findings, &names);
+    page.sheet(&glance::sheet(findings, &names));
     comparison(&mut page, findings);
     waterfalls(&mut page, findings, &names);
     page.section("The arms");
@@ -61,8 +63,8 @@ fn judgement(page: &mut Page, findings: &Findings<'_>, names: &[String]) {
             };
             page.raw(&format!(
                 "<li>{}<br><b>cure:</b> {}</li>",
-                escape(&format!("{about}{}{rule}", reason.text)),
-                escape(&reason.cure)
+                running(&format!("{about}{}{rule}", reason.text)),
+                running(&reason.cure)
             ));
         }
         page.raw("</ol>");
@@ -82,11 +84,11 @@ fn comparison(page: &mut Page, findings: &Findings<'_>) {
     };
     page.section("How large the difference is, and how sure that is");
     page.notes(&compared::notes(comparison, findings.arms));
-    for table in compared::tables(comparison) {
+    for (table, pair) in compared::tables(comparison).iter().zip(&comparison.pairs) {
         page.raw(&format!("<h3>{}</h3>", escape(&table.title)));
-        page.sheet(&table.sheet);
+        let drawn = drawings::of_blocks(comparison, pair);
+        page.beside(&table.sheet, &drawn, &comparison.arms);
     }
-    page.drawings(&drawings::of_blocks(comparison), &comparison.arms);
 }
 
 fn waterfalls(page: &mut Page, findings: &Findings<'_>, names: &[String]) {
@@ -94,19 +96,14 @@ fn waterfalls(page: &mut Page, findings: &Findings<'_>, names: &[String]) {
         return;
     }
     page.section("Where the difference comes from");
-    let drawn: Vec<_> = findings
-        .waterfalls
-        .iter()
-        .map(|of| super::chart::waterfall::draw(of, names))
-        .collect();
-    page.drawings(&drawn, names);
+    if let Some(steps) = waterfall::steps(findings.waterfalls, names) {
+        let title = capitalised(waterfall::STEPS);
+        page.raw(&format!("<h3>{}</h3>", escape(&title)));
+        page.sheet(&steps);
+    }
     for of in findings.waterfalls {
-        page.raw(&format!(
-            "<h3>{}</h3>",
-            escape(&waterfall::title(of, names))
-        ));
-        page.sheet(&waterfall::sheet(of, names));
-        page.notes(&waterfall::sources(of));
+        let drawn = super::chart::waterfall::draw(of, names);
+        page.spread(&drawn, &waterfall::sources(of));
     }
 }
 

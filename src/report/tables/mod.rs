@@ -4,6 +4,7 @@
 
 pub(super) mod arms;
 pub(super) mod compared;
+pub(super) mod glance;
 pub(super) mod setup;
 pub(super) mod waterfall;
 

@@ -1,0 +1,141 @@
+//! The tables below the page's charts hold the same figures as the JSON, or, where
+//! it has none, as the records.
+
+use serde_json::Value;
+
+use super::expected::{figure, waterfall_rows};
+use super::{Rows, has, rows_of_html, with_waterfalls};
+use crate::record::Run;
+use crate::report::{Findings, html, json, samples};
+use crate::stats::waterfalls;
+
+/// Title and table of every chart on the page.
+fn charts(page: &str) -> Vec<(String, Rows)> {
+    let figures = page.split("<figure").skip(1);
+    let title = |figure: &str| {
+        let (_, after) = figure.split_once("<figcaption>").expect("a title");
+        after.split('<').next().unwrap_or("").to_owned()
+    };
+    figures
+        .map(|figure| {
+            let (figure, _) = figure.split_once("</figure>").expect("an end");
+            assert!(figure.contains("<svg viewBox") && figure.contains("<title>"));
+            (title(figure), rows_of_html(figure))
+        })
+        .collect()
+}
+
+fn chart<'a>(charts: &'a [(String, Rows)], words: &[&str]) -> &'a Rows {
+    let named = |title: &str| words.iter().all(|word| title.contains(word));
+    let mut found = charts.iter().filter(|(title, _)| named(title));
+    let (_, rows) = found.next().unwrap_or_else(|| panic!("no chart {words:?}"));
+    assert!(found.next().is_none(), "several charts {words:?}");
+    rows
+}
+
+#[test]
+fn every_chart_has_the_reports_figures_as_a_table() {
+    let runs = samples::experiment(&[0, 4, 1, 3]);
+    with_waterfalls(&runs, waterfalls, |findings| {
+        let report: Value = serde_json::from_str(&json::page(findings)).expect("JSON");
+        let charts = charts(&html::page(findings));
+        blocks(&charts, &report);
+        distributions(&charts, &report);
+        in_waterfalls(&charts, &report);
+        scatters(&charts, findings, &runs);
+        courses(&charts, &report);
+    });
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().expect("a list")
+}
+
+fn name<'a>(report: &'a Value, place: &Value) -> &'a str {
+    let place = usize::try_from(place.as_u64().expect("a place")).expect("small");
+    report["arms"][place]["name"].as_str().expect("a name")
+}
+
+fn blocks(charts: &[(String, Rows)], report: &Value) {
+    for pair in list(&report["comparison"]["pairs"]) {
+        let against = format!("of {} against", name(report, &pair["other"]));
+        let rows = chart(charts, &["output tokens/s", &against, "block by block"]);
+        let ratios = list(&pair["metrics"][0]["ratio_by_block"]);
+        assert_eq!((ratios.len(), rows.len()), (6, 7));
+        for (block, ratio) in ratios.iter().enumerate() {
+            let percent = ratio.as_f64().expect("a ratio") * 100.0 - 100.0;
+            let wanted = [
+                block.to_string(),
+                figure(ratio, 1.0, 4),
+                format!("{percent:.2}"),
+            ];
+            assert!(has(rows, &wanted), "{wanted:?}: {rows:?}");
+        }
+    }
+}
+
+/// Shares of the samples against the JSON's percentiles.
+fn distributions(charts: &[(String, Rows)], report: &Value) {
+    for (title, spread, decimals) in [("(TTFT, FTL)", "ttft_ns", 2), ("(ITL)", "itl_ns", 3)] {
+        let rows = chart(charts, &[title]);
+        for (share, key) in [
+            ("0.0", "min"),
+            ("50.0", "p50"),
+            ("90.0", "p90"),
+            ("99.0", "p99"),
+            ("100.0", "max"),
+        ] {
+            let of = |arm: &Value| figure(&arm["figures"][spread][key], 1e6, decimals);
+            let cells = list(&report["arms"]).iter().map(of);
+            let wanted: Vec<String> = std::iter::once(share.to_owned()).chain(cells).collect();
+            assert!(has(rows, &wanted), "{title} lacks {wanted:?}: {rows:?}");
+        }
+    }
+}
+
+fn in_waterfalls(charts: &[(String, Rows)], report: &Value) {
+    let drawn: Vec<&Rows> = charts
+        .iter()
+        .filter(|(title, _)| title.contains(" to ") && !title.ends_with(')'))
+        .map(|(_, rows)| rows)
+        .collect();
+    assert_eq!(drawn.len(), list(&report["waterfalls"]).len());
+    for wanted in waterfall_rows(report) {
+        assert!(drawn.iter().any(|rows| has(rows, &wanted)), "{wanted:?}");
+    }
+}
+
+/// Points against the records of both arms.
+fn scatters(charts: &[(String, Rows)], findings: &Findings<'_>, runs: &[Run]) {
+    let shown = |run: &Run, index: u32| {
+        let mut records = run.records.iter();
+        let record = records.find(|record| record.index == index).expect("it");
+        let ms = (record.end_ns - record.issued_ns) as f64 / 1e6;
+        figure(&Value::from(ms), 1.0, 2)
+    };
+    for (place, label) in findings.names().iter().enumerate().skip(1) {
+        let against = format!("{label} against");
+        let rows = chart(charts, &["E2E of the same request", &against]);
+        assert!(rows.len() > 50, "{label}: {}", rows.len());
+        for row in rows.iter().skip(1) {
+            let index = row[0].parse().expect("a request");
+            let wanted = [shown(&runs[0], index), shown(&runs[place], index)];
+            assert_eq!(row[1..], wanted, "request {index} of {label}");
+        }
+    }
+}
+
+/// Tokens per second, summed over the slices, are the tokens.
+fn courses(charts: &[(String, Rows)], report: &Value) {
+    let rows = chart(charts, &["Output tokens/s over time"]);
+    let number = |cell: &String| cell.replace(',', "").parse::<f64>().unwrap_or(0.0);
+    let slice_s = number(&rows[2][0]) - number(&rows[1][0]);
+    for (place, arm) in list(&report["arms"]).iter().enumerate() {
+        let cells = rows.iter().skip(1).map(|row| number(&row[place + 1]));
+        let tokens = cells.sum::<f64>() * slice_s;
+        let told = arm["figures"]["tokens"]["generated_tokens"].as_f64();
+        let off = tokens / told.expect("a count") - 1.0;
+        // The slice's length is told in milliseconds.
+        assert!(off.abs() < 0.0005 / slice_s + 0.001, "{arm}: {tokens}");
+    }
+}
