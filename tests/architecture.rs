@@ -62,10 +62,11 @@ const HOUSE: &[(&str, &[&str])] = &[
 /// The same for `backends/src/`: a protocol may use the engine, never another
 /// protocol.
 const SIDE_DOOR: &[(&str, &[&str])] = &[
-    ("api_server", &["engine", "spend", "tls"]),
+    ("api_server", &["engine", "reach", "spend", "tls"]),
     ("engine", &[]),
     ("entry", &["api_server", "engine", "triton", "yardstick"]),
     ("error", &[]),
+    ("reach", &[]),
     (
         "lib",
         &[
@@ -73,6 +74,7 @@ const SIDE_DOOR: &[(&str, &[&str])] = &[
             "engine",
             "entry",
             "error",
+            "reach",
             "request",
             "sink",
             "spend",
@@ -87,7 +89,7 @@ const SIDE_DOOR: &[(&str, &[&str])] = &[
     ("spend", &[]),
     ("tls", &[]),
     ("trace", &[]),
-    ("triton", &["engine", "spend", "tls"]),
+    ("triton", &["engine", "reach", "spend", "tls"]),
     ("yardstick", &["api_server", "engine", "triton"]),
 ];
 
@@ -228,6 +230,20 @@ fn only_two_files_read_a_clock() {
         .collect();
     let expected: BTreeSet<String> = CLOCKS.iter().map(|&file| file.to_owned()).collect();
     assert_eq!(readers, expected);
+}
+
+/// The date is asked for once per command, before anything is measured: a system
+/// clock that steps meanwhile moves nothing.
+#[test]
+fn only_commands_ask_for_the_date() {
+    let asking: BTreeSet<String> = sources("src")
+        .iter()
+        .filter(|path| code(path).contains("Wall::now()"))
+        .map(|path| name(path))
+        .collect();
+    let commands = ["calibrate", "chat", "measure", "serve"];
+    let expected = commands.map(|verb| format!("src/commands/{verb}.rs"));
+    assert_eq!(asking, expected.into());
 }
 
 #[test]

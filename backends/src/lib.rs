@@ -10,6 +10,7 @@ mod api_server;
 pub mod engine;
 mod entry;
 mod error;
+mod reach;
 mod request;
 mod sink;
 mod spend;
@@ -18,7 +19,7 @@ mod trace;
 mod triton;
 pub mod yardstick;
 
-pub use entry::{ALL, Answer, Entry, ServeOptions, Served, Target, find};
+pub use entry::{ALL, Answer, Connections, Entry, ServeOptions, Served, Target, find};
 pub use error::{Error, ErrorKind, excerpt};
 pub use request::{
     Ending, Finish, PromptMode, Request, Sampling, ServerCounters, ServerInfo, TokenSource,

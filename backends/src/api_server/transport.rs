@@ -34,7 +34,7 @@ use self::connection::Broken;
 use self::pool::{Dial, Pool};
 use super::address::base_url;
 use super::errors;
-use crate::{Error, ErrorKind, Hop, Sink, Target, excerpt, tls};
+use crate::{Error, ErrorKind, Hop, Sink, Target, excerpt, reach, tls};
 
 pub(super) use self::connection::Connection;
 pub(super) use self::framing::Head;
@@ -234,9 +234,9 @@ impl Transport {
     }
 
     fn unopened(&self, why: &str) -> Error {
-        let place = self.place();
+        let (place, cure) = (self.place(), reach::cure(why));
         connect(&format!(
-            "cannot connect to {place}: {}; is the server running there?",
+            "cannot connect to {place}: {}; {cure}",
             excerpt(why)
         ))
     }

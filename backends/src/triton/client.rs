@@ -15,14 +15,14 @@ use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 
 use super::address::Address;
 use super::answer::Answer;
-use super::dial::{Dial, HTTP2, Heard, advice};
+use super::dial::{Dial, HTTP2, Heard};
 use super::grpc;
 use super::line::{self, Line, Origin};
 use super::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
 use super::reply::Reply;
 use super::status::{chain_of, of_broken, of_status};
 use super::wire::MESSAGE_LIMIT_BYTES;
-use crate::{Error, ErrorKind, Target, excerpt, tls};
+use crate::{Error, ErrorKind, Target, excerpt, reach, tls};
 
 /// The calls of the service, made by tonic. Clones share the connection.
 pub(super) type Stub = GrpcInferenceServiceClient<Line>;
@@ -132,13 +132,10 @@ impl Client {
         stream: impl Future<Output = io::Result<(S, Option<Heard>)>>,
     ) -> Result<Line, Error> {
         let refused = |words: &str| {
-            let words = excerpt(words);
+            let (words, cure) = (excerpt(words), reach::cure(words));
             Error::new(
                 ErrorKind::Connect,
-                format!(
-                    "no connection to {}: {words}; is the server running there?",
-                    self.dial.authority
-                ),
+                format!("no connection to {}: {words}; {cure}", self.dial.authority),
             )
         };
         let line = async {
@@ -153,13 +150,7 @@ impl Client {
         };
         match tokio::time::timeout(self.connect_timeout, line).await {
             Ok(Ok(line)) => Ok(line),
-            Ok(Err(error)) => {
-                let words = chain_of(&error);
-                Err(refused(&match advice(&error) {
-                    Some(advice) => format!("{advice} ({words})"),
-                    None => words,
-                }))
-            }
+            Ok(Err(error)) => Err(refused(&chain_of(&error))),
             Err(_) => {
                 let waited = self.connect_timeout.as_secs_f64();
                 Err(refused(&format!("nothing came within {waited} s")))
