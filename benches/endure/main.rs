@@ -65,7 +65,7 @@ fn main() -> anyhow::Result<std::process::ExitCode> {
         }
         _ => bail!("one thing at a time: --kills, --soak or --streams"),
     };
-    Ok(if well { 0 } else { 1 }.into())
+    Ok(std::process::ExitCode::from(u8::from(!well)))
 }
 
 /// Kills runs and prints what was left of them. A run that lost more than it may
