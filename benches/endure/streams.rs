@@ -40,7 +40,7 @@ fn one(backend: &str, streams: u32) -> Result<bool> {
     let tokenizer = tokenizer();
     let run = ["profile", "--backend", backend, &server.address, &tokenizer];
     let work = ["--dataset-format", "random", "--random-input-len", "16"];
-    let lengths = ["--random-range-ratio", "1", "--output-len", TOKENS];
+    let lengths = ["--random-range-ratio", "1", "--random-output-len", TOKENS];
     let load = [
         "--num-prompts",
         &number,
