@@ -8,8 +8,10 @@ use pairbench::cli::Cli;
 use pairbench::commands;
 
 fn main() -> ExitCode {
-    match commands::execute(Cli::parse()) {
-        Ok(exit) => exit.into(),
-        Err(error) => commands::complain(&error).into(),
+    let cli = Cli::parse();
+    match std::panic::catch_unwind(|| commands::execute(cli)) {
+        Ok(Ok(exit)) => exit.into(),
+        Ok(Err(error)) => commands::complain(&error).into(),
+        Err(_) => commands::panicked().into(),
     }
 }

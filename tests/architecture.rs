@@ -62,7 +62,7 @@ const HOUSE: &[(&str, &[&str])] = &[
 /// The same for `backends/src/`: a protocol may use the engine, never another
 /// protocol.
 const SIDE_DOOR: &[(&str, &[&str])] = &[
-    ("api_server", &["engine", "spend", "tls"]),
+    ("api_server", &["engine", "reach", "spend", "tls"]),
     ("engine", &[]),
     ("discreet", &["secret"]),
     (
@@ -78,6 +78,7 @@ const SIDE_DOOR: &[(&str, &[&str])] = &[
         ],
     ),
     ("error", &[]),
+    ("reach", &[]),
     (
         "lib",
         &[
@@ -86,6 +87,7 @@ const SIDE_DOOR: &[(&str, &[&str])] = &[
             "engine",
             "entry",
             "error",
+            "reach",
             "request",
             "secret",
             "sink",
@@ -104,7 +106,7 @@ const SIDE_DOOR: &[(&str, &[&str])] = &[
     ("timers", &["sink"]),
     ("tls", &[]),
     ("trace", &[]),
-    ("triton", &["engine", "spend", "tls"]),
+    ("triton", &["engine", "reach", "spend", "tls"]),
     ("yardstick", &["api_server", "engine", "triton"]),
 ];
 
@@ -245,6 +247,20 @@ fn only_two_files_read_a_clock() {
         .collect();
     let expected: BTreeSet<String> = CLOCKS.iter().map(|&file| file.to_owned()).collect();
     assert_eq!(readers, expected);
+}
+
+/// The date is asked for once per command, before anything is measured: a system
+/// clock that steps meanwhile moves nothing.
+#[test]
+fn only_commands_ask_for_the_date() {
+    let asking: BTreeSet<String> = sources("src")
+        .iter()
+        .filter(|path| code(path).contains("Wall::now()"))
+        .map(|path| name(path))
+        .collect();
+    let commands = ["calibrate", "chat", "measure", "serve"];
+    let expected = commands.map(|verb| format!("src/commands/{verb}.rs"));
+    assert_eq!(asking, expected.into());
 }
 
 #[test]

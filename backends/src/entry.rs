@@ -24,6 +24,27 @@ pub enum Answer {
     TokenIds,
 }
 
+/// How many connections a client holds open at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connections {
+    /// One, whatever is in flight.
+    Shared,
+    /// Up to so many for each request in flight.
+    PerRequest(u32),
+}
+
+impl Connections {
+    /// The most that a client with so many requests in flight has open: those
+    /// of the requests, and one for what is not timed.
+    #[must_use]
+    pub fn most(self, in_flight: u32) -> u64 {
+        match self {
+            Self::Shared => 2,
+            Self::PerRequest(each) => 1 + u64::from(each) * u64::from(in_flight),
+        }
+    }
+}
+
 /// Where a server is and what to know about it to talk to it. Does not print
 /// its key.
 #[derive(Clone)]
@@ -141,6 +162,8 @@ pub struct Entry {
     /// With `--prompt chat` the server wraps the user's turn in the model's chat
     /// template itself; the others get the text that the template makes.
     pub applies_template: bool,
+    /// What a client opens.
+    pub connections: Connections,
     /// Makes a client that may repeat a server's words with its key in them; see
     /// [`Entry::client`]. Opens nothing yet.
     pub connect: fn(Target) -> Result<Arc<dyn Backend>, Error>,
@@ -182,6 +205,7 @@ pub static ALL: &[Entry] = &[
         family: "tis",
         answer: Answer::Text,
         applies_template: false,
+        connections: Connections::Shared,
         connect: triton::connect_tis,
         serve: triton::serve,
         yardstick: Some(Wire::Grpc),
@@ -194,6 +218,8 @@ pub static ALL: &[Entry] = &[
         family: "tis",
         answer: Answer::Text,
         applies_template: false,
+        // The engine's, a postprocessing call's, and one that is being closed.
+        connections: Connections::PerRequest(3),
         connect: triton::connect_chatbot,
         serve: triton::serve,
         yardstick: None,
@@ -205,6 +231,7 @@ pub static ALL: &[Entry] = &[
         family: "tis",
         answer: Answer::TokenIds,
         applies_template: false,
+        connections: Connections::Shared,
         connect: triton::connect_direct,
         serve: triton::serve,
         yardstick: Some(Wire::Grpc),
@@ -216,6 +243,7 @@ pub static ALL: &[Entry] = &[
         family: "tis",
         answer: Answer::Text,
         applies_template: false,
+        connections: Connections::Shared,
         connect: triton::connect_ensemble,
         serve: triton::serve,
         yardstick: Some(Wire::Grpc),
@@ -227,6 +255,7 @@ pub static ALL: &[Entry] = &[
         family: "tis",
         answer: Answer::Text,
         applies_template: false,
+        connections: Connections::Shared,
         connect: triton::connect_python,
         serve: triton::serve,
         yardstick: None,
@@ -238,6 +267,7 @@ pub static ALL: &[Entry] = &[
         family: "api_server",
         answer: Answer::Text,
         applies_template: true,
+        connections: Connections::PerRequest(1),
         connect: api_server::connect,
         serve: api_server::serve,
         yardstick: Some(Wire::Http),

@@ -13,6 +13,7 @@ mod discreet;
 pub mod engine;
 mod entry;
 mod error;
+mod reach;
 mod request;
 mod secret;
 mod sink;
@@ -23,7 +24,7 @@ mod trace;
 mod triton;
 pub mod yardstick;
 
-pub use entry::{ALL, Answer, Entry, ServeOptions, Served, Target, find};
+pub use entry::{ALL, Answer, Connections, Entry, ServeOptions, Served, Target, find};
 pub use error::{Error, ErrorKind, excerpt};
 pub use request::{
     Ending, Finish, PromptMode, Request, Sampling, ServerCounters, ServerInfo, TokenSource,

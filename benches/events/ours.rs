@@ -110,7 +110,11 @@ fn measure(
     })
 }
 
-fn connect(address: &str, load: &Load) -> Result<Arc<dyn Backend>> {
+/// A client of a server of the load's case.
+///
+/// # Errors
+/// When the address is none.
+pub(crate) fn connect(address: &str, load: &Load) -> Result<Arc<dyn Backend>> {
     let entry = find(load.case.backend).context("no such backend")?;
     let client = (entry.connect)(Target {
         address: address.to_owned(),
@@ -125,7 +129,7 @@ fn connect(address: &str, load: &Load) -> Result<Arc<dyn Backend>> {
 }
 
 /// Equal jobs, as many as there are requests.
-fn plan(load: &Load) -> Plan {
+pub(crate) fn plan(load: &Load) -> Plan {
     // A begin of sequence, then letters: what the servers' tokenizer makes of the text.
     let text = "a".repeat(usize::try_from(PROMPT_TOKENS - 1).unwrap_or_default());
     let ids: Vec<u32> = std::iter::once(1)

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use backends::Clock;
 
-use super::{Exit, show};
+use super::{Exit, farewell, show};
 use crate::calibrate::{self, Settings};
 use crate::config::CalibrateConfig;
 use crate::record::{self, CALIBRATION_FORMAT, Calibration, Load};
@@ -26,7 +26,10 @@ pub(super) fn calibrate(config: &CalibrateConfig) -> Result<Exit> {
         );
     }
     record::check_parent(&config.records)?;
-    make_room(config.concurrency.into())?;
+    let threads = u64::try_from(config.client_threads).unwrap_or(1);
+    let connections = config.backends.iter();
+    let connections = connections.map(|of| of.connections.most(config.concurrency) + threads);
+    make_room(connections.sum())?;
     let wall = Wall::now();
     // Before the client's threads are kept to a part of the cores.
     let host = host();
@@ -37,7 +40,7 @@ pub(super) fn calibrate(config: &CalibrateConfig) -> Result<Exit> {
         .context("cannot start the runtime")?;
     let stop = Stop::default();
     let (backends, places) = runtime.block_on(async {
-        stop.listen();
+        stop.listen(farewell)?;
         calibrate::calibrate(&settings, Clock::start(), &stop).await
     })?;
     let calibration = Calibration {

@@ -169,6 +169,7 @@ impl<'a> Design<'a> {
             header.blocks_wanted = wanted;
             header.out_of_time = out_of_time;
         });
+        let finished = finished.await;
         let trouble = played.err().or(finished.err());
         match trouble {
             Some(trouble) if blocks == 0 => Err(trouble),
@@ -195,7 +196,7 @@ impl<'a> Design<'a> {
                 return Ok(end);
             };
             self.tell_forecast(experiment, blocks, precision);
-            experiment.plans(blocks);
+            experiment.plans(blocks).await?;
             end = experiment.play(blocks).await?;
         }
         if end == End::OutOfTime {

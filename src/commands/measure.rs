@@ -11,7 +11,7 @@ use super::arms::{self, Ready};
 use super::experiment::{self, Design};
 use super::floor::Known;
 use super::header::header;
-use super::{advise, asked, chat};
+use super::{advise, asked, chat, farewell};
 use crate::config::{Arm, Config};
 use crate::plan::{self, Plan, Settings};
 use crate::record::{self, Record, Recount, Run, RunHeader};
@@ -82,14 +82,16 @@ pub(super) fn measure(config: &Config) -> Result<Outcome> {
     outcome
 }
 
-/// Connections that are open at once: those of all arms, to their blocks' ends;
-/// an embedded server has its ends of them in this process, too.
+/// Connections that are open at once: those of all arms, to their blocks' ends,
+/// each thread with a client of its own; an embedded server has its ends of them
+/// in this process, too.
 fn connections(config: &Config) -> u64 {
-    let ends = config
-        .arms
-        .iter()
-        .map(|arm| 1 + u64::from(arm.is_embedded()));
-    ends.sum::<u64>() * u64::from(config.run.concurrency)
+    let threads = u64::try_from(config.run.client_threads).unwrap_or(1);
+    let of_arm = |arm: &Arm| {
+        let most = arm.entry.connections.most(config.run.concurrency) + threads;
+        most * (1 + u64::from(arm.is_embedded()))
+    };
+    config.arms.iter().map(of_arm).sum()
 }
 
 /// What all runs stand on.
@@ -136,7 +138,7 @@ async fn all(scene: &Scene<'_>, servers: Vec<Option<Embedded>>, crew: &Crew) -> 
         None => None,
     };
     // Up to here Ctrl-C simply ends the process: there is nothing to be kept.
-    scene.stop.listen();
+    scene.stop.listen(farewell)?;
     let mut prepared = Vec::new();
     for (place, arm) in (0..).zip(&ready) {
         let mut arm = scene.prepare(arm, plan.clone(), &style).await?;
@@ -156,8 +158,21 @@ async fn alone(scene: &Scene<'_>, prepared: Vec<Prepared>) -> Result<Outcome> {
     let mut measured = Vec::new();
     for arm in prepared {
         let folder = arm.folder(scene)?;
-        arm.runner.run(&arm.plan, &arm.header, &folder).await?;
-        measured.push(scene.finished(folder)?);
+        let ended = arm.runner.run(&arm.plan, &arm.header, &folder).await;
+        let kept = scene.finished(folder);
+        let Err(trouble) = ended else {
+            measured.push(kept?);
+            continue;
+        };
+        let Ok(kept) = kept else {
+            // Not even its beginning could be written.
+            return Err(trouble);
+        };
+        measured.push(kept);
+        return Ok(Outcome {
+            measured,
+            trouble: Some(trouble),
+        });
     }
     Ok(Outcome {
         measured,
@@ -251,11 +266,16 @@ impl Scene<'_> {
         Ok(parting)
     }
 
-    /// Reads a run back that has ended, and counts its answers' texts.
+    /// Reads a run back that has ended, and counts its answers' texts. If there is
+    /// no room for the counts on the disk, the figures are shown all the same.
     pub(super) fn finished(&self, folder: PathBuf) -> Result<Measured> {
         let mut run = record::load(&folder)?;
         run.recount = recount(&run, self.tokenizer);
-        record::save_recount(&folder, &run.recount)?;
+        if let Err(error) = record::save_recount(&folder, &run.recount) {
+            advise(&format!(
+                "the counts of answers' texts are not kept: {error:#}"
+            ));
+        }
         Ok(Measured { folder, run })
     }
 }

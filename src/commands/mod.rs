@@ -81,6 +81,19 @@ pub fn complain(error: &anyhow::Error) -> Exit {
     Exit::Error
 }
 
+/// Says what is left where a bug of ours ended the command.
+pub fn panicked() -> Exit {
+    complain(&anyhow::anyhow!(
+        "pairbench itself failed, see above; please report it as a bug. What had been measured is in \
+         the folder of raw records: `pairbench report` with it makes the report"
+    ))
+}
+
+/// What is said where the process did not end by itself after a second Ctrl-C.
+fn farewell() {
+    tell("error: quit by the user\n");
+}
+
 /// Prints a result.
 ///
 /// A reader that has gone (`pairbench ... | head`) is no error: whoever wanted

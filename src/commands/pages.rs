@@ -2,7 +2,6 @@
 //! were asked for. Computes nothing and draws nothing: it takes runs to `stats`
 //! and what they found to `report`.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -11,7 +10,7 @@ use super::experiment;
 use super::measure::append;
 use super::{Exit, advise, show, tell};
 use crate::config::{Format, Judgement, Pages};
-use crate::record::Run;
+use crate::record::{self, Run};
 use crate::report::{self, Findings};
 use crate::stats::{
     self, Arm, Comparison, Condition, Holds, Options, PairedBlocks, Reason, Summary, Verdict,
@@ -168,15 +167,5 @@ fn cannot_write(path: &Path) -> String {
 
 /// Writes the page whole or not at all.
 fn write(path: &Path, page: &str) -> Result<()> {
-    let failed = || cannot_write(path);
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(parent(path)).with_context(failed)?;
-    file.write_all(page.as_bytes()).with_context(failed)?;
-    file.persist(path).with_context(failed)?;
-    Ok(())
+    record::write_whole(path, page.as_bytes()).with_context(|| cannot_write(path))
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use backends::Clock;
 
-use super::{Exit, advise, show};
+use super::{Exit, advise, farewell, show};
 use crate::cli::ServeArgs;
 use crate::config::{self, SimConfig, find};
-use crate::run::{Stop, Wall};
+use crate::run::{Stop, Wall, make_all_room};
 use crate::sim::{self, Embedded};
 use crate::workload::{ChatTemplate, Tokenizer};
 
@@ -42,6 +42,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<Exit> {
         }
         None => sim::byte_codec(),
     };
+    make_all_room();
     let server = Embedded::start(entry, &sim, codec, Clock::start(), &args.listen)?;
     show(&format!(
         "serving a simulated model as {} on {} until Ctrl-C\n",
@@ -53,8 +54,8 @@ pub(super) fn serve(args: &ServeArgs) -> Result<Exit> {
         .context("cannot start a thread that waits for Ctrl-C")?;
     runtime.block_on(async {
         let stop = Stop::default();
-        stop.listen();
+        stop.listen(farewell)?;
         stop.wished().await;
-    });
-    Ok(Exit::Valid)
+        Ok(Exit::Valid)
+    })
 }

@@ -9,9 +9,11 @@ use backends::yardstick::Pace;
 use super::Exit;
 use crate::calibrate::server::{Settings, run};
 use crate::cli::YardstickArgs;
+use crate::run::make_all_room;
 
 /// Serves until standard input ends.
 pub(super) fn yardstick(args: YardstickArgs) -> Result<Exit> {
+    make_all_room();
     run(&Settings {
         origin_since_boot_ns: args.origin_ns,
         pace: Pace {

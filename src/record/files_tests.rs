@@ -3,8 +3,8 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 
-use super::super::{Block, Mark, Record, Recount, RunEnd, RunHeader};
-use super::{FORMAT, Recorder, create_folder, load, save_recount};
+use super::super::{Block, FORMAT, Mark, Record, Recorder, Recount, RunEnd, RunHeader};
+use super::{create_folder, load, save_recount, write_whole};
 
 fn header() -> RunHeader {
     RunHeader {
@@ -27,8 +27,8 @@ fn record(index: u32) -> Record {
     }
 }
 
-#[test]
-fn what_is_written_comes_back_in_the_order_of_the_plan() {
+#[tokio::test]
+async fn what_is_written_comes_back_in_the_order_of_the_plan() {
     let parent = tempfile::tempdir().expect("temporary folder");
     let folder = create_folder(parent.path(), "run").expect("folder");
     let recorder = Recorder::create(&folder, &header()).expect("writable");
@@ -39,7 +39,7 @@ fn what_is_written_comes_back_in_the_order_of_the_plan() {
         span_ns: 5,
         ..RunEnd::default()
     };
-    recorder.finish(&end).expect("written");
+    recorder.finish(&end).await.expect("written");
     let recount = Recount {
         in_blocks: Vec::new(),
         answers: vec![(0, 2, 1)],
@@ -54,8 +54,8 @@ fn what_is_written_comes_back_in_the_order_of_the_plan() {
     );
 }
 
-#[test]
-fn blocks_come_back_with_their_requests() {
+#[tokio::test]
+async fn blocks_come_back_with_their_requests() {
     let parent = tempfile::tempdir().expect("temporary folder");
     let mut recorder = Recorder::create(parent.path(), &header()).expect("writable");
     for (block, index, lead_in) in [(1, 0, false), (1, 5, true), (0, 0, false), (0, 1, false)] {
@@ -72,9 +72,9 @@ fn blocks_come_back_with_their_requests() {
             end_ns: 9,
             ..Block::default()
         };
-        recorder.block(&block).expect("written");
+        recorder.block(&block).await.expect("written");
     }
-    recorder.finish(&RunEnd::default()).expect("written");
+    recorder.finish(&RunEnd::default()).await.expect("written");
     let run = load(parent.path()).expect("readable");
     let order: Vec<_> = run
         .records
@@ -88,12 +88,12 @@ fn blocks_come_back_with_their_requests() {
     assert_eq!(run.of_block(2), None);
 }
 
-#[test]
-fn half_a_line_costs_only_itself() {
+#[tokio::test]
+async fn half_a_line_costs_only_itself() {
     let parent = tempfile::tempdir().expect("temporary folder");
     let recorder = Recorder::create(parent.path(), &header()).expect("writable");
     recorder.door().send(record(0)).expect("open");
-    recorder.finish(&RunEnd::default()).expect("written");
+    recorder.finish(&RunEnd::default()).await.expect("written");
     std::fs::remove_file(parent.path().join("end.json")).expect("there");
     let mut file = OpenOptions::new()
         .append(true)
@@ -137,4 +137,70 @@ fn a_stranger_is_refused_in_words() {
     drop(Recorder::create(parent.path(), &other).expect("writable"));
     let error = load(parent.path()).expect_err("other format").to_string();
     assert!(error.contains("format 99"), "{error}");
+}
+
+#[test]
+fn a_run_that_died_at_its_start_is_read() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    super::write_json(&folder.path().join("run.json"), &header()).expect("writable");
+    let run = load(folder.path()).expect("readable");
+    assert_eq!((run.records.len(), run.end), (0, None));
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_named_and_the_others_count() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let mut recorder = Recorder::create(folder.path(), &header()).expect("writable");
+    recorder.door().send(record(0)).expect("open");
+    recorder.block(&Block::default()).await.expect("written");
+    recorder.finish(&RunEnd::default()).await.expect("written");
+    let blocks = folder.path().join("blocks.jsonl");
+    let torn = std::fs::read_to_string(&blocks).expect("there") + "{\"number\":1,";
+    std::fs::write(&blocks, torn).expect("writable");
+    for name in ["end.json", "recount.json"] {
+        std::fs::write(folder.path().join(name), "").expect("writable");
+    }
+    let run = load(folder.path()).expect("readable");
+    assert_eq!(
+        (run.records.len(), run.blocks.len(), run.broken_lines),
+        (1, 1, 1)
+    );
+    assert_eq!(run.damaged, ["recount.json", "end.json"]);
+}
+
+#[test]
+fn a_file_is_written_whole_over_an_older_one() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let path = folder.path().join("page");
+    for content in ["first", "second, longer", "3"] {
+        write_whole(&path, content.as_bytes()).expect("writable");
+        assert_eq!(std::fs::read_to_string(&path).expect("there"), content);
+    }
+    let left: Vec<_> = std::fs::read_dir(folder.path()).expect("there").collect();
+    assert_eq!(left.len(), 1, "no temporary file stays");
+    // Where it cannot be put into place, nothing is left of it.
+    let taken = folder.path().join("taken");
+    std::fs::create_dir(&taken).expect("new");
+    write_whole(&taken, b"x").expect_err("a folder");
+    let left: Vec<_> = std::fs::read_dir(folder.path()).expect("there").collect();
+    assert_eq!(left.len(), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_is_followed_and_a_device_is_written_to() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+    std::fs::write(&file, "old").expect("writable");
+    std::os::unix::fs::symlink(&file, &link).expect("a link");
+    write_whole(&link, b"new").expect("writable");
+    assert_eq!(std::fs::read_to_string(&file).expect("there"), "new");
+    assert!(
+        std::fs::symlink_metadata(&link)
+            .expect("there")
+            .is_symlink()
+    );
+    let device = std::path::Path::new("/dev/null");
+    write_whole(device, b"x").expect("takes everything");
+    assert!(!std::fs::metadata(device).expect("there").is_file());
 }

@@ -13,6 +13,8 @@ mod block;
 mod calibration;
 mod encryption;
 mod files;
+mod recorder;
+mod recount;
 
 use std::collections::BTreeMap;
 
@@ -23,7 +25,9 @@ pub use calibration::{
     BackendFloor, CALIBRATION_FORMAT, Calibration, ClientFloor, Delay, Host, Load, Round, Rung,
 };
 pub use encryption::Encryption;
-pub use files::{Recorder, check_parent, create_folder, load, save_recount};
+pub use files::{check_parent, create_folder, load, save_recount, write_whole};
+pub use recorder::{Closed, Door, InMemory, Recorder, WAITING_BYTES_MAX};
+pub use recount::{Recount, RequestKey};
 
 /// Version of the files' layout. A folder with another number is refused.
 pub const FORMAT: u32 = 1;
@@ -264,44 +268,6 @@ impl Record {
     }
 }
 
-/// What tells a request from every other one of its run. The index alone does
-/// not: lead-ins, and blocks beyond the workload's end, play jobs again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct RequestKey {
-    /// [`Record::block`].
-    pub block: u32,
-    /// [`Record::lead_in`].
-    pub lead_in: bool,
-    /// [`Record::index`].
-    pub index: u32,
-}
-
-/// Tokens of the answers' texts, counted after the run with the tokenizer of
-/// the workload: tokens of the whole text, tokens of the first piece.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recount {
-    /// Index, tokens of the whole text, tokens of the first piece: in a run
-    /// without blocks.
-    pub answers: Vec<(u32, u32, u32)>,
-    /// The same in an arm of a comparison.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub in_blocks: Vec<(RequestKey, u32, u32)>,
-}
-
-impl Recount {
-    /// All counts, each with its request.
-    pub fn counts(&self) -> impl Iterator<Item = (RequestKey, u32, u32)> + '_ {
-        let by_itself = self.answers.iter().map(|&(index, whole, first)| {
-            let key = RequestKey {
-                index,
-                ..RequestKey::default()
-            };
-            (key, whole, first)
-        });
-        by_itself.chain(self.in_blocks.iter().copied())
-    }
-}
-
 /// What is only known at the end of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunEnd {
@@ -327,6 +293,13 @@ pub struct RunEnd {
     /// Times that the client's threads got a core, all of them together.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub client_turns: Option<u64>,
+    /// Requests that waited as the disk did not follow with the records.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub waited_for_disk: u32,
+    /// Slots that a bug of the client ended, and with each the request that it
+    /// had in flight.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub lost_slots: u32,
     /// The server's own counters over the run: value after minus value before.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub server_counters: BTreeMap<String, f64>,
@@ -348,9 +321,11 @@ pub struct Run {
     pub recount: Recount,
     /// `None`: the run died before its end.
     pub end: Option<RunEnd>,
-    /// Lines of `requests.jsonl` that could not be read (a run that was
-    /// killed may leave half a line at its end).
+    /// Lines of `requests.jsonl` and `blocks.jsonl` that could not be read (a run
+    /// that was killed may leave half a line at its end).
     pub broken_lines: u32,
+    /// Other files of the folder that could not be read, by name.
+    pub damaged: Vec<String>,
 }
 
 impl Run {
@@ -389,6 +364,7 @@ impl Run {
                 ..RunEnd::default()
             }),
             broken_lines: 0,
+            damaged: Vec::new(),
             records,
         })
     }

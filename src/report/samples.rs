@@ -210,6 +210,7 @@ fn sample(manner: &Manner) -> Run {
             ..RunEnd::default()
         }),
         broken_lines: 0,
+        damaged: Vec::new(),
         ..Run::default()
     }
 }

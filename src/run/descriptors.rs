@@ -6,6 +6,9 @@ use anyhow::{Result, bail};
 /// connections of probes.
 const ASIDE: u64 = 64;
 
+/// More than Linux gives to a process unless its administrator says otherwise.
+const MOST: u64 = 1 << 20;
+
 /// Makes room for `connections` open connections: raises the process' own limit
 /// where the system lets it.
 ///
@@ -23,6 +26,13 @@ pub fn make_room(connections: u64) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Makes room for as many as the system allows, for a server that does not know
+/// how many will come.
+pub fn make_all_room() {
+    // What is not allowed is missed when it is needed, not before.
+    let _ = raise(MOST);
 }
 
 /// The limit, raised to `wanted` if need be and as far as may be; `None`: none.

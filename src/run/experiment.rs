@@ -123,22 +123,26 @@ impl Experiment {
     ///
     /// # Errors
     /// The first trouble; every arm is ended all the same.
-    pub fn finish(self, settle: impl Fn(&mut crate::record::Experiment)) -> Result<()> {
+    pub async fn finish(self, settle: impl Fn(&mut crate::record::Experiment)) -> Result<()> {
         let stopped = self.stop.is_wished();
         let requests = self.schedule.block_requests();
         let mut all = Ok(());
         for player in self.players {
-            all = all.and(player.finish(requests, stopped, &settle));
+            all = all.and(player.finish(requests, stopped, &settle).await);
         }
         all
     }
 
     /// Says that there will be so many blocks.
-    pub fn plans(&mut self, blocks: u32) {
+    ///
+    /// # Errors
+    /// When that cannot be written down.
+    pub async fn plans(&mut self, blocks: u32) -> Result<()> {
         let requests = blocks.saturating_mul(self.schedule.block_requests());
         for player in &mut self.players {
-            player.plans(requests);
+            player.plans(requests, blocks).await?;
         }
+        Ok(())
     }
 
     fn would_be_late(&self) -> bool {

@@ -64,8 +64,8 @@ impl Stage {
         }
     }
 
-    fn runs(self) -> [Run; 2] {
-        self.experiment.finish(|_| {}).expect("written");
+    async fn runs(self) -> [Run; 2] {
+        self.experiment.finish(|_| {}).await.expect("written");
         ["0", "1"].map(|arm| record::load(&self.folder.path().join(arm)).expect("readable"))
     }
 }
@@ -92,7 +92,7 @@ async fn arms_take_turns_and_every_request_is_recorded_once() {
     let mut stage = Stage::of(&GOOD, &GOOD, None);
     assert_eq!(stage.experiment.play(4).await.expect("written"), End::Done);
     let schedule = stage.experiment.schedule;
-    let runs = stage.runs();
+    let runs = stage.runs().await;
     let mut sequence = Vec::new();
     for (arm, run) in runs.iter().enumerate() {
         assert_eq!(numbers(run), [0, 1, 2, 3]);
@@ -126,7 +126,7 @@ async fn arms_take_turns_and_every_request_is_recorded_once() {
 async fn in_the_steady_window_every_slot_is_busy() {
     let mut stage = Stage::of(&GOOD, &GOOD, None);
     stage.experiment.play(SLICES).await.expect("written");
-    for run in stage.runs() {
+    for run in stage.runs().await {
         for block in &run.blocks {
             let of = |records: &[Record]| -> Vec<Record> {
                 let ours = records.iter().filter(|record| record.block == block.number);
@@ -174,7 +174,7 @@ async fn between_its_blocks_an_arm_has_no_time_of_its_own() {
         player.runner.seats = seats.expect("connects");
     }
     stage.experiment.play(SLICES).await.expect("written");
-    for run in stage.runs() {
+    for run in stage.runs().await {
         let end = run.end.as_ref().expect("ended");
         let span = |block: &Block| block.end_ns - block.start_ns;
         assert_eq!(end.span_ns, run.blocks.iter().map(span).sum::<u64>());
@@ -192,7 +192,7 @@ async fn a_server_that_fails_costs_its_own_requests_only() {
     other[6..12].fill("fail");
     let mut stage = Stage::of(&GOOD, &other, None);
     assert_eq!(stage.experiment.play(3).await.expect("written"), End::Done);
-    let [first, other] = stage.runs();
+    let [first, other] = stage.runs().await;
     assert!(first.records.iter().all(Record::is_ok));
     let failed: Vec<u32> = other
         .records
@@ -227,7 +227,7 @@ async fn a_wish_to_stop_cuts_the_block_in_play_and_keeps_the_others() {
         stop.wish();
     });
     assert_eq!(end.expect("written"), End::Stopped);
-    let [first, other] = stage.runs();
+    let [first, other] = stage.runs().await;
     assert_eq!(numbers(&other), [0, 1]);
     let cut: Vec<bool> = other.blocks.iter().map(|block| block.cut).collect();
     assert_eq!(cut, [false, true]);
@@ -251,7 +251,7 @@ async fn no_block_begins_that_would_end_too_late() {
         1,
         "the first is always played"
     );
-    for run in stage.runs() {
+    for run in stage.runs().await {
         assert_eq!(numbers(&run), [0]);
         assert_eq!(run.header.num_prompts, 6, "nobody owes the others");
         assert!(!run.end.expect("ended").interrupted);
@@ -263,7 +263,7 @@ async fn in_a_duet_all_play_at_the_same_moment() {
     let mut stage = Stage::of(&GOOD, &GOOD, None);
     stage.experiment.duet = true;
     assert_eq!(stage.experiment.play(2).await.expect("written"), End::Done);
-    let [first, other] = stage.runs();
+    let [first, other] = stage.runs().await;
     for (one, two) in first.blocks.iter().zip(&other.blocks) {
         assert_eq!(one.number, two.number);
         assert!(one.start_ns < two.steady_from_ns && two.start_ns < one.steady_from_ns);

@@ -68,7 +68,7 @@ impl Drop for Flight<'_> {
 /// A panic within a request is its failure: a bug of ours must cost one
 /// request, not the slot and with it the concurrency of the whole run.
 #[cold]
-fn panicked() -> Error {
+pub(super) fn panicked() -> Error {
     Error::new(
         ErrorKind::Malformed,
         "pairbench itself failed on this answer; please report it as a bug",

@@ -15,6 +15,12 @@ impl Ids {
         Self(Arc::new(AtomicU64::new(first)))
     }
 
+    /// The id that will be handed out next.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// The first of `count` ids in a row that nobody else gets.
     pub(super) fn take(&self, count: usize) -> u64 {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
@@ -31,5 +37,6 @@ mod tests {
         let ids = Ids::from(7);
         let others = ids.clone();
         assert_eq!([ids.take(3), others.take(2), ids.take(1)], [7, 10, 12]);
+        assert_eq!(others.next(), 13);
     }
 }

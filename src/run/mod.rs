@@ -27,7 +27,7 @@ mod wall;
 mod watch;
 
 pub use crew::{Crew, Seat};
-pub use descriptors::make_room;
+pub use descriptors::{make_all_room, make_room};
 pub use experiment::{End, Experiment, Pace};
 pub use host::host;
 pub use ids::Ids;

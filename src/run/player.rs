@@ -31,6 +31,8 @@ struct Played {
     span_ns: u64,
     threads: ThreadTimes,
     server_counters: BTreeMap<String, f64>,
+    waited_for_disk: u32,
+    lost_slots: u32,
 }
 
 impl Player {
@@ -100,9 +102,10 @@ impl Player {
             cut: self.runner.stop.is_wished() && through < u64::try_from(own).unwrap_or(u64::MAX),
             server_counters: gone.server_counters(&self.runner).await,
         };
-        drop(gone);
         self.played.add(&block, threads);
-        self.recorder.block(&block)
+        self.played.waited_for_disk += gone.shared.waited_for_disk();
+        self.played.lost_slots += gone.shared.lost_slots();
+        self.recorder.block(&block).await
     }
 
     /// Ends the arm's records. `settle` enters into the header what was settled
@@ -110,7 +113,7 @@ impl Player {
     ///
     /// # Errors
     /// When the records could not be written.
-    pub(super) fn finish(
+    pub(super) async fn finish(
         mut self,
         block_requests: u32,
         stopped: bool,
@@ -125,20 +128,33 @@ impl Player {
             true => self.header.num_prompts.max(requests),
             false => requests,
         };
-        self.recorder.settle(&self.header)?;
+        let settled = self.recorder.settle(&self.header).await;
         let missing = self.played.cut || requests < self.header.num_prompts;
         let played = self.played;
-        self.recorder.finish(&RunEnd {
+        let end = RunEnd {
             interrupted: stopped && missing,
             span_ns: played.span_ns,
             server_counters: played.server_counters,
+            waited_for_disk: played.waited_for_disk,
+            lost_slots: played.lost_slots,
             ..Shares::end(played.threads.shares())
-        })
+        };
+        // The first trouble, but the end in any case.
+        let finished = self.recorder.finish(&end).await;
+        settled.and(finished)
     }
 
-    /// The arm's plan has so many requests by now.
-    pub(super) fn plans(&mut self, requests: u32) {
+    /// The arm's plan has so many requests by now, in so many blocks. Written
+    /// down at once: a run that dies owes them.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub(super) async fn plans(&mut self, requests: u32, blocks: u32) -> Result<()> {
         self.header.num_prompts = requests;
+        if let Some(experiment) = &mut self.header.experiment {
+            experiment.blocks_wanted = Some(blocks);
+        }
+        self.recorder.settle(&self.header).await
     }
 }
 

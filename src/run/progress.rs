@@ -3,7 +3,7 @@
 
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
@@ -18,6 +18,8 @@ struct Counts {
     failed: AtomicU64,
     tokens: AtomicU64,
     took_ns: AtomicU64,
+    /// A request waited as the disk does not follow.
+    waits_for_disk: AtomicBool,
     /// Requests by their slip in microseconds: none, 1, 2 to 3, 4 to 7, ...
     slips: [AtomicU64; SLIP_STEPS],
 }
@@ -45,6 +47,16 @@ impl Progress {
         if let Some(slips) = self.0.slips.get(step.min(SLIP_STEPS - 1)) {
             slips.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// A request waits, as the disk does not follow with the records.
+    pub fn waits_for_disk(&self) {
+        self.0.waits_for_disk.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one has.
+    pub(super) fn has_waited_for_disk(&self) -> bool {
+        self.0.waits_for_disk.load(Ordering::Relaxed)
     }
 
     /// What is known of the requests that are over.

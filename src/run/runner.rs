@@ -2,8 +2,8 @@
 //! before, warms up, starts all slots at one moment, waits for the last.
 
 use std::path::Path;
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -19,7 +19,7 @@ use super::team::{StartLine, slots_of};
 use super::watch::Watch;
 use super::{Ids, Progress, Seat, Show, Stop};
 use crate::plan::{Placed, Plan};
-use crate::record::{Record, Recorder, RunEnd, RunHeader};
+use crate::record::{Door, Record, Recorder, RunEnd, RunHeader};
 
 /// Requests at once when the server is asked to count prompts: quick on a
 /// server with a few preprocessing instances, no storm.
@@ -92,15 +92,16 @@ impl Runner {
         if plan.warmup.is_empty() {
             return Ok(());
         }
-        let (sender, records) = mpsc::channel();
+        let (door, records) = Door::to_memory(u64::MAX);
         let shared = self.shared(Placed::all(&plan.warmup), plan.concurrency);
         let patrol = self.patrol(&shared);
-        StartLine::of(&self.seats, &Arc::new(shared), &sender)
+        StartLine::of(&self.seats, &Arc::new(shared), &door)
             .await
             .run(self.clock)
             .await;
-        drop((sender, patrol));
-        let failures: Vec<Record> = records.iter().filter(|record| !record.is_ok()).collect();
+        drop((door, patrol));
+        let mut failures = records.records();
+        failures.retain(|record: &Record| !record.is_ok());
         match failures.first() {
             Some(first) if failures.len() == plan.warmup.len() && !self.stop.is_wished() => bail!(
                 "all {} warm-up requests failed, the first with: {}",
@@ -159,10 +160,11 @@ impl Runner {
             interrupted: self.stop.is_wished(),
             span_ns: gone.end_ns.saturating_sub(gone.start_ns),
             server_counters: gone.server_counters(self).await,
+            waited_for_disk: gone.shared.waited_for_disk(),
+            lost_slots: gone.shared.lost_slots(),
             ..Shares::end(threads.shares())
         };
-        drop(gone);
-        recorder.finish(&end)?;
+        recorder.finish(&end).await?;
         Ok(end)
     }
 
@@ -200,6 +202,8 @@ impl Runner {
             block: 0,
             slots,
             next: AtomicUsize::new(usize::try_from(slots).unwrap_or(usize::MAX)),
+            waited_for_disk: AtomicU32::new(0),
+            lost_slots: AtomicU32::new(0),
             ramp: Duration::ZERO,
             clock: self.clock,
             timers: Timers::here(),

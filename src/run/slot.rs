@@ -1,27 +1,31 @@
 //! One slot of a closed loop: sends a request, waits for its end, sends the
 //! next.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backends::{
     Backend, Clock, Ending, Error, ErrorKind, Finish, Hop, HopTimes, Request, Secret, Sink, Timers,
     Trace,
 };
-
+use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
-use super::flight::Flight;
+use super::flight::{Flight, panicked};
 use super::gate::{Gate, once_begun, until};
 use super::silence::Post;
 use super::steady::Steady;
 use super::{Progress, Stop};
 use crate::plan::Placed;
-use crate::record::{HopRecord, Mark, Record};
+use crate::record::{Door, HopRecord, Mark, Record};
 
 /// How long before its turn in a ramp a slot looks after its request again.
 const AFRESH_NS: u64 = 20_000_000;
+
+/// How often a slot looks whether the disk has taken records meanwhile.
+const LOOK_AT_DISK_EVERY: Duration = Duration::from_millis(5);
 
 /// What all slots of a run, or of one block, share.
 pub(super) struct Shared {
@@ -32,6 +36,10 @@ pub(super) struct Shared {
     pub(super) slots: u32,
     /// The job after those that have been taken.
     pub(super) next: AtomicUsize,
+    /// Requests before which a slot waited for the disk.
+    pub(super) waited_for_disk: AtomicU32,
+    /// Slots that a bug ended.
+    pub(super) lost_slots: AtomicU32,
     /// Over which the slots start.
     pub(super) ramp: Duration,
     pub(super) first_id: u64,
@@ -72,7 +80,7 @@ pub(super) async fn work(
     slot: Slot,
     gate: Arc<Gate>,
     ready: mpsc::Sender<()>,
-    records: std::sync::mpsc::Sender<Record>,
+    records: Door,
 ) {
     let Some(post) = shared.posts.get(slot.index()) else {
         return; // no slot of this run
@@ -127,6 +135,9 @@ pub(super) async fn work(
             shared.stop.halt();
             return;
         }
+        if records.is_full() {
+            shared.wait_for_disk(&records).await;
+        }
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
         next = shared.load(&slot, number).await;
     }
@@ -151,12 +162,36 @@ impl Shared {
         let mut request = self.jobs.get(number)?.job.request.clone();
         request.slot = slot.number;
         request.id = self.first_id + u64::try_from(number).unwrap_or_default();
-        let message = slot.backend.prepare(&mut request).await;
+        // A panic is the failure of this request, as it is in flight.
+        let message = AssertUnwindSafe(slot.backend.prepare(&mut request)).catch_unwind();
+        let message = message.await.unwrap_or_else(|_| Err(panicked()));
         Some(Loaded {
             number,
             request,
             message,
         })
+    }
+
+    /// Holds a slot back until the disk has taken records, as the memory would
+    /// grow without an end. The wait lies before the next request is issued: in
+    /// slip, where the client's own delays belong.
+    #[cold]
+    async fn wait_for_disk(&self, records: &Door) {
+        self.waited_for_disk.fetch_add(1, Ordering::Relaxed);
+        self.progress.waits_for_disk();
+        while records.is_full() && !self.stop.is_wished() {
+            tokio::time::sleep(LOOK_AT_DISK_EVERY).await;
+        }
+    }
+
+    /// Requests that waited for the disk.
+    pub(super) fn waited_for_disk(&self) -> u32 {
+        self.waited_for_disk.load(Ordering::Relaxed)
+    }
+
+    /// Slots that a bug ended.
+    pub(super) fn lost_slots(&self) -> u32 {
+        self.lost_slots.load(Ordering::Relaxed)
     }
 
     /// Tells those who watch the run of a request that is over.

@@ -1,12 +1,18 @@
 //! How a run is stopped by hand: first wish, stop sending and let what runs
-//! come to its end for a while; second wish, quit.
+//! come to its end for a while; second wish, quit at once.
 
 use std::time::Duration;
 
+use anyhow::{Context, Result};
+use tokio::runtime::Builder;
 use tokio::sync::watch;
 
 /// How long requests in flight may go on after the first wish.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long the process may take to end by itself after the second wish: long
+/// enough to hand over to the system what had finished.
+const QUIT_WITHIN: Duration = Duration::from_secs(2);
 
 /// The wish to stop, shared by everything that has to know. Clones share it.
 #[derive(Clone, Debug)]
@@ -23,18 +29,40 @@ impl Default for Stop {
 }
 
 impl Stop {
-    /// Takes Ctrl-C (SIGINT) and, on Unix, SIGTERM for a wish, from now on.
-    /// Must be called within a tokio runtime.
-    pub fn listen(&self) {
+    /// Takes Ctrl-C (SIGINT) and, on Unix, SIGTERM for a wish, from now on and on
+    /// a thread of its own: whatever the others are at, a second wish ends the
+    /// process, with `farewell` and exit code 2, if it does not end by itself.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no runtime.
+    pub fn listen(&self, farewell: fn()) -> Result<()> {
         let stop = self.clone();
-        tokio::spawn(async move {
-            loop {
-                if next_signal().await.is_err() {
-                    return;
+        let failed = "cannot start the thread that waits for Ctrl-C";
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.context(failed)?;
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let listen = move || {
+            runtime.block_on(async {
+                let signals = signals(&stop);
+                let mut signals = std::pin::pin!(signals);
+                // From its first look on it hears every signal.
+                let _ = futures_util::poll!(&mut signals);
+                let _ = ready.send(());
+                tokio::select! {
+                    () = signals => {}
+                    () = stop.quit() => {
+                        tokio::time::sleep(QUIT_WITHIN).await;
+                        farewell();
+                        std::process::exit(2);
+                    }
                 }
-                stop.wish();
-            }
-        });
+            });
+        };
+        let thread = std::thread::Builder::new().name("pb-signals".to_owned());
+        thread.spawn(listen).context(failed)?;
+        // An error is a thread that is gone, and then nobody listens.
+        let _ = is_ready.recv();
+        Ok(())
     }
 
     /// Wishes that the run stop.
@@ -85,19 +113,30 @@ impl Stop {
     }
 }
 
+/// Makes a wish of every signal; returns where signals cannot be heard.
 #[cfg(unix)]
-async fn next_signal() -> std::io::Result<()> {
+async fn signals(stop: &Stop) {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
+    let heard = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    );
+    let (Ok(mut interrupt), Ok(mut terminate)) = heard else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => stop.wish(),
+            _ = terminate.recv() => stop.wish(),
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn next_signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+async fn signals(stop: &Stop) {
+    while tokio::signal::ctrl_c().await.is_ok() {
+        stop.wish();
+    }
 }
 
 #[cfg(test)]

@@ -3,14 +3,14 @@
 //! meanwhile, and writes nothing.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use backends::ServerCounters;
 
 use super::Runner;
 use super::slot::Shared;
 use super::team::StartLine;
-use crate::record::Record;
+use crate::record::Door;
 
 /// Everything ready, nothing sent.
 pub(super) struct Lined {
@@ -32,7 +32,7 @@ pub(super) struct Gone {
 impl Lined {
     /// Reads the server's counters, opens connections, and brings all slots to
     /// the start with their first requests at hand.
-    pub(super) async fn up(runner: &Runner, shared: Shared, door: mpsc::Sender<Record>) -> Self {
+    pub(super) async fn up(runner: &Runner, shared: Shared, door: Door) -> Self {
         let shared = Arc::new(shared);
         let counters = runner.counters().await;
         // Again: a connection that was idle since the warm-up, or the block

@@ -1,7 +1,8 @@
 //! The slots by thread: brought to the start with their requests at hand, and
 //! sent off at one moment. Knows no protocol and keeps no record.
 
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use backends::{Backend, Clock};
 use tokio::sync::oneshot;
@@ -10,7 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::Seat;
 use super::gate::Gate;
 use super::slot::{self, Shared, Slot};
-use crate::record::Record;
+use crate::record::Door;
 
 /// The slots of the thread at `place` among `threads`, of `slots` in all: dealt
 /// out one by one, so that a ramp loads all threads alike.
@@ -28,11 +29,7 @@ pub(super) struct StartLine {
 
 impl StartLine {
     /// Brings all slots to the start: requests at hand, nothing sent.
-    pub(super) async fn of(
-        seats: &[Seat],
-        shared: &Arc<Shared>,
-        records: &mpsc::Sender<Record>,
-    ) -> Self {
+    pub(super) async fn of(seats: &[Seat], shared: &Arc<Shared>, records: &Door) -> Self {
         let mut line = Self::default();
         let mut coming = Vec::new();
         for (place, seat) in seats.iter().enumerate() {
@@ -65,7 +62,7 @@ impl StartLine {
             let _ = start.send(start_ns);
         }
         for team in self.teams {
-            // A slot keeps its panics to one request; nothing is left to fail.
+            // It counts the slots that fail; nothing else of it can.
             let _ = team.await;
         }
         start_ns
@@ -77,7 +74,7 @@ struct Team {
     shared: Arc<Shared>,
     slots: Vec<u32>,
     backend: Arc<dyn Backend>,
-    records: mpsc::Sender<Record>,
+    records: Door,
 }
 
 impl Team {
@@ -105,7 +102,12 @@ impl Team {
         let _ = ready.send(());
         if let Ok(start_ns) = started.await {
             gate.open(start_ns);
-            while tasks.join_next().await.is_some() {}
+            while let Some(ended) = tasks.join_next().await {
+                if ended.is_err() {
+                    // A bug: the run is not what it says, and has to say so.
+                    self.shared.lost_slots.fetch_add(1, Ordering::Relaxed);
+                }
+            }
         }
     }
 }

@@ -42,6 +42,7 @@ impl Backend for Puppet {
     async fn prepare(&self, request: &mut Request) -> Result<(), Error> {
         match &*request.prompt {
             "unwritable" => Err(Error::new(ErrorKind::Rejected, "cannot be written")),
+            "panic early" => panic!("a bug"),
             prompt => {
                 request.wire = Some(prompt.to_owned().into());
                 Ok(())
@@ -217,6 +218,38 @@ async fn a_request_that_cannot_be_written_is_a_failure_of_its_own() {
     let run = run(&runner(&puppet), &plan(&["ok", "unwritable", "ok"], 1)).await;
     assert_eq!(outcomes(&run.records), ["ok", "rejected", "ok"]);
     assert_eq!(puppet.asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_panic_costs_its_own_request_only_wherever_it_is() {
+    let puppet = Arc::new(Puppet::default());
+    let prompts = ["panic early", "ok", "panic early", "panic", "ok"];
+    let run = run(&runner(&puppet), &plan(&prompts, 1)).await;
+    let expected = ["malformed", "ok", "malformed", "malformed", "ok"];
+    assert_eq!(outcomes(&run.records), expected);
+    assert_eq!(run.end.expect("ended").lost_slots, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_waits_for_a_disk_that_does_not_follow() {
+    let puppet = Arc::new(Puppet::default());
+    let runner = runner(&puppet);
+    let plan = plan(&["ok"; 3], 1);
+    let shared = Arc::new(runner.shared(crate::plan::Placed::all(&plan.jobs), 1));
+    // Full with the first record.
+    let (door, records) = record::Door::to_memory(0);
+    let line = super::team::StartLine::of(&runner.seats, &shared, &door).await;
+    let waits = async {
+        while shared.waited_for_disk() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        runner.stop.wish();
+    };
+    tokio::join!(line.run(runner.clock), waits);
+    assert_eq!(shared.waited_for_disk(), 1);
+    drop(door);
+    assert_eq!(records.records().len(), 1, "no further one was sent");
 }
 
 #[tokio::test]

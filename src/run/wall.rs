@@ -61,6 +61,29 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_steps_moves_dates_and_names_only() {
+        // A step back by a year, to before 1970 (which is 0), and far ahead. All
+        // durations, time limits and marks come from the monotonic clock; from
+        // here come a date, a folder's name (a taken one gets a number) and ids.
+        let before = Wall {
+            since_epoch_s: 1_795_490_304,
+        };
+        for since_epoch_s in [1_763_954_304, 0, 4_102_444_800, u64::MAX] {
+            let after = Wall { since_epoch_s };
+            assert!(after.utc().ends_with('Z'), "{}", after.utc());
+            assert!(
+                !after.stamp().contains([':', '-', '/']),
+                "{}",
+                after.stamp()
+            );
+            assert_ne!(after.first_id() >> 24, before.first_id() >> 24);
+        }
+        // Taken once and handed on: the same for all arms, whatever the clock does.
+        let copy = before;
+        assert_eq!((copy.utc(), copy.stamp()), (before.utc(), before.stamp()));
+    }
+
+    #[test]
     fn ids_of_two_seconds_do_not_meet_within_16_million_requests() {
         let ids: Vec<u64> = [7, 8]
             .map(|since_epoch_s| Wall { since_epoch_s }.first_id())

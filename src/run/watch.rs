@@ -10,6 +10,7 @@ use backends::Clock;
 use super::Progress;
 use super::cpu::{Shares, ThreadTimes};
 use super::progress::Slips;
+use crate::record::WAITING_BYTES_MAX;
 
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -66,13 +67,24 @@ async fn fallen_behind(clock: Clock, progress: &Progress, embedded: bool) -> Str
         let busy = shares.and_then(|shares| busy(shares, span_ns, embedded));
         (before, before_ns) = (now, now_ns);
         busy_looks = if busy.is_some() { busy_looks + 1 } else { 0 };
-        let seen = busy
-            .filter(|_| busy_looks >= LOOKS_IN_A_ROW)
+        let seen = disk(progress)
+            .or_else(|| busy.filter(|_| busy_looks >= LOOKS_IN_A_ROW))
             .or_else(|| too_late(progress.slips()));
         if let Some(seen) = seen {
             return seen;
         }
     }
+}
+
+/// What is to be said of a disk that does not follow.
+fn disk(progress: &Progress) -> Option<String> {
+    progress.has_waited_for_disk().then(|| {
+        format!(
+            "the disk does not follow: {} MB of records wait for it, and requests wait with them; \
+             choose a folder on a faster disk with --records, or the run will not count (rule 4)",
+            WAITING_BYTES_MAX >> 20
+        )
+    })
 }
 
 /// What is to be said of threads that had so much of `span_ns`.
@@ -121,7 +133,7 @@ mod tests {
     use backends::Clock;
 
     use super::super::cpu::{Shares, Spent};
-    use super::{Progress, Slips, Watch, busy, too_late};
+    use super::{Progress, Slips, Watch, busy, disk, too_late};
 
     #[test]
     fn what_threads_had_is_judged() {
@@ -168,6 +180,15 @@ mod tests {
             };
             assert_eq!(too_late(slips).is_some(), says, "{slips:?}");
         }
+    }
+
+    #[test]
+    fn a_disk_that_does_not_follow_is_said() {
+        let progress = Progress::default();
+        assert_eq!(disk(&progress), None);
+        progress.waits_for_disk();
+        let said = disk(&progress).unwrap_or_default();
+        assert!(said.contains("--records"), "{said}");
     }
 
     static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());

@@ -9,7 +9,7 @@ use super::paired::{Options, compare_blocks};
 use super::reason::{Reason, reason};
 use super::summary::Summary;
 use super::together::{Arm, one_experiment};
-use super::words::grouped_decimal;
+use super::words::{counted, grouped_decimal};
 use crate::record::{ClientFloor, Run, RunHeader};
 
 /// Most that the busiest thread may be busy, in percent of a core.
@@ -43,19 +43,33 @@ const CLAIMED_SHARE: f64 = 0.02;
 const MOST_FLOOR_SHARE: f64 = 0.05;
 
 /// The client issued its requests in time.
-pub(super) fn slip(summary: &Summary) -> Option<Reason> {
+pub(super) fn slip(run: &Run, summary: &Summary) -> Option<Reason> {
     let (slip_ns, e2e_ns) = (summary.latencies.slip?.p99, summary.latencies.e2e?.p50);
+    let waited = run.end.as_ref().map_or(0, |end| end.waited_for_disk);
+    let (disk, cure) = match waited {
+        0 => (
+            String::new(),
+            "take a client machine with idle cores, or lower --concurrency",
+        ),
+        _ => (
+            format!(
+                "; {} waited as the disk did not follow with the records",
+                counted(waited.into(), "request", "requests")
+            ),
+            "choose a folder on a faster disk with --records",
+        ),
+    };
     (slip_ns * 100.0 > e2e_ns).then(|| {
         reason(
             4,
             "client_slip",
             format!(
                 "the client was late: p99 of its own delay is {} ms, above 1 % of the median \
-                 end-to-end latency of {} ms",
+                 end-to-end latency of {} ms{disk}",
                 grouped_decimal(slip_ns / 1e6, 3),
                 grouped_decimal(e2e_ns / 1e6, 3)
             ),
-            "take a client machine with idle cores, or lower --concurrency",
+            cure,
         )
     })
 }

@@ -7,6 +7,7 @@ mod client;
 mod comparison;
 mod condition;
 mod distribution;
+mod ending;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod floor;

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use super::instrument;
 use super::prompts::prompt_tokens;
 use super::reason::{Reason, above_one_percent, reason};
 use super::summary::Summary;
 use super::words::{counted, grouped, one_line};
+use super::{ending, instrument};
 use crate::record::Run;
 
 /// Longest error text that a verdict quotes, in characters.
@@ -56,55 +56,18 @@ pub fn arms_missing(names: &[&str]) -> Option<Reason> {
 #[must_use]
 pub fn judge(run: &Run, summary: &Summary) -> Verdict {
     let found = [
-        end(run, summary),
+        ending::end(run, summary),
         prompt_tokens(run, summary),
         uncounted(summary),
         answer_lengths(run, summary),
         failed(run, summary),
-        instrument::slip(summary),
+        instrument::slip(run, summary),
         instrument::busiest_thread(summary),
         instrument::waits(run, summary),
         too_short(run, summary),
     ];
     Verdict {
         reasons: found.into_iter().flatten().collect(),
-    }
-}
-
-/// Rule 0: the run came to its end and left a record of every request.
-fn end(run: &Run, summary: &Summary) -> Option<Reason> {
-    let counts = &summary.counts;
-    let done = format!(
-        "{} of {} requests have a record",
-        grouped(counts.planned.saturating_sub(counts.unfinished)),
-        grouped(counts.planned)
-    );
-    match &run.end {
-        None => Some(reason(
-            0,
-            "died",
-            format!("the run died before its end: {done}"),
-            "run it again; if it dies again, its last words on stderr say why",
-        )),
-        Some(end) if end.interrupted || run.blocks.iter().any(|block| block.cut) => Some(reason(
-            0,
-            "interrupted",
-            format!("the run was interrupted: {done}"),
-            "let it run to its end, or plan fewer requests with --num-prompts",
-        )),
-        Some(_) if counts.unfinished > 0 || run.broken_lines > 0 => {
-            let broken = u64::from(run.broken_lines);
-            Some(reason(
-                0,
-                "records_missing",
-                format!(
-                    "records are missing: {done}, and {} could not be read",
-                    counted(broken, "line", "lines")
-                ),
-                "the folder was changed or its disk was full: restore it or run again",
-            ))
-        }
-        Some(_) => None,
     }
 }
 

@@ -34,7 +34,7 @@ use self::connection::Broken;
 use self::pool::{Dial, Pool, Unopened};
 use super::address::base_url;
 use super::errors;
-use crate::{Error, ErrorKind, Hop, Sink, Target, Timers, excerpt, tls};
+use crate::{Error, ErrorKind, Hop, Sink, Target, Timers, excerpt, reach, tls};
 
 pub(super) use self::connection::Connection;
 pub(super) use self::framing::Head;
@@ -246,7 +246,7 @@ impl Transport {
         let (place, why) = (self.place(), excerpt(&unopened.why));
         connect(&match unopened.by_tls {
             true => format!("cannot connect to {place}: {why}"),
-            false => format!("cannot connect to {place}: {why}; is the server running there?"),
+            false => format!("cannot connect to {place}: {why}; {}", reach::cure(&why)),
         })
     }
 

@@ -15,14 +15,14 @@ use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 
 use super::address::Address;
 use super::answer::Answer;
-use super::dial::{Dial, HTTP2, Heard, advice};
+use super::dial::{Dial, HTTP2, Heard};
 use super::grpc;
 use super::line::{self, Line, Origin};
 use super::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
 use super::reply::Reply;
 use super::status::{chain_of, of_broken, of_status};
 use super::wire::MESSAGE_LIMIT_BYTES;
-use crate::{Error, ErrorKind, Target, Timers, excerpt, tls};
+use crate::{Error, ErrorKind, Target, Timers, excerpt, reach, tls};
 
 /// The calls of the service, made by tonic. Clones share the connection.
 pub(super) type Stub = GrpcInferenceServiceClient<Line>;
@@ -152,8 +152,10 @@ impl Client {
         let place = &self.dial.authority;
         let refused = |words: &str, cure: &str| {
             let words = excerpt(words);
-            let words = format!("no connection to {place}: {words}{cure}");
-            Error::new(ErrorKind::Connect, words)
+            Error::new(
+                ErrorKind::Connect,
+                format!("no connection to {place}: {words}{cure}"),
+            )
         };
         let running = "; is the server running there?";
         let line = async {
@@ -173,11 +175,7 @@ impl Client {
                     return Err(refused(&words, ""));
                 }
                 let words = chain_of(&error);
-                let words = match advice(&error) {
-                    Some(advice) => format!("{advice} ({words})"),
-                    None => words,
-                };
-                Err(refused(&words, running))
+                Err(refused(&words, &format!("; {}", reach::cure(&words))))
             }
             Err(_) => {
                 let waited = self.connect_timeout.as_secs_f64();

@@ -228,23 +228,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Brief<S> {
     }
 }
 
-/// What the refusal of a connection means, where the system's own words do not
-/// say it.
-pub(super) fn advice(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let io = error.downcast_ref::<io::Error>();
-        if io.is_some_and(|io| io.kind() == io::ErrorKind::AddrNotAvailable) {
-            return Some(
-                "this machine has no local port left for it; ask fewer requests, lower \
-                 --concurrency, or widen net.ipv4.ip_local_port_range",
-            );
-        }
-        next = error.source();
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
@@ -252,7 +235,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
-    use super::{Dial, GULP_BYTES, Lasting, advice};
+    use super::{Dial, GULP_BYTES, Lasting};
 
     #[tokio::test]
     async fn a_connection_ends_with_a_reset() {
@@ -302,16 +285,5 @@ mod tests {
         };
         let (came, ()) = tokio::join!(round, echo);
         assert!(came == sent, "{} of {} bytes", came.len(), sent.len());
-    }
-
-    #[test]
-    fn a_lack_of_local_ports_is_put_into_words() {
-        let lack = || io::Error::from(io::ErrorKind::AddrNotAvailable);
-        let status = tonic::Status::from_error(Box::new(lack()));
-        for error in [&lack() as &(dyn std::error::Error + 'static), &status] {
-            let words = advice(error).expect("known");
-            assert!(words.contains("ip_local_port_range"), "{words}");
-        }
-        assert!(advice(&io::Error::from(io::ErrorKind::ConnectionRefused)).is_none());
     }
 }

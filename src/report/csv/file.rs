@@ -1,0 +1,244 @@
+//! The file that rows are appended to. Knows its header and its end; a file of
+//! another header is refused and stays as it is.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::HEADER;
+use crate::stats::words::one_line;
+
+/// Longest header that is read from a file that may be anything.
+const HEADER_LIMIT: u64 = 1 << 16;
+
+/// How often, and how many times, the lock of the file is asked for. Whoever has
+/// it needs it for a write.
+#[cfg(unix)]
+const LOCK_EVERY: Duration = Duration::from_millis(20);
+#[cfg(unix)]
+const LOCK_TRIES: u32 = 500;
+
+/// Whether rows can be appended to `path`. To be called before a run; makes and
+/// changes nothing.
+///
+/// # Errors
+/// When `path` is a folder, lies in none, cannot be written, or is a file with
+/// another header.
+pub fn check(path: &Path) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => bail!(
+            "{} is a folder: give the name of a file with --csv",
+            path.display()
+        ),
+        // A pipe or a device has no header, and opening it may wait for ever.
+        Ok(found) if !found.is_file() => Ok(()),
+        Ok(_) => {
+            // Opened for appending and not written: nothing changes.
+            let opened = OpenOptions::new().append(true).open(path);
+            opened.with_context(|| unwritable(path))?;
+            header_fits(path).map(drop)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = folder(path);
+            if !folder.is_dir() {
+                bail!(
+                    "the folder {} of the CSV {} does not exist: make it, or give another file with --csv",
+                    folder.display(),
+                    path.display()
+                );
+            }
+            // Has no name and is gone at once: the folder takes files.
+            tempfile::tempfile_in(&folder).with_context(|| unwritable(path))?;
+            Ok(())
+        }
+        Err(error) => Err(error).with_context(|| unwritable(path)),
+    }
+}
+
+fn unwritable(path: &Path) -> String {
+    format!(
+        "cannot write the CSV {}; give another file with --csv",
+        path.display()
+    )
+}
+
+fn folder(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+        Some(parent) => parent.to_owned(),
+        None => PathBuf::from("."),
+    }
+}
+
+/// Whether the file is empty or begins with [`HEADER`]; says which.
+fn header_fits(path: &Path) -> Result<Begun> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut begin = Vec::new();
+    file.take(HEADER_LIMIT)
+        .read_to_end(&mut begin)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    if begin.is_empty() {
+        return Ok(Begun::Empty);
+    }
+    // A spreadsheet may have saved the file with a byte order mark.
+    let text = begin.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&begin);
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(text);
+    let mut found = csv::ByteRecord::new();
+    reader
+        .read_byte_record(&mut found)
+        .with_context(|| format!("{} is no CSV; give another file with --csv", path.display()))?;
+    for place in 0..HEADER.len().max(found.len()) {
+        let expected = HEADER.get(place).map(|name| format!("`{name}`"));
+        let there = found
+            .get(place)
+            .map(|name| format!("`{}`", one_line(&String::from_utf8_lossy(name), 60)));
+        if expected != there {
+            let (nothing, number) = ("nothing".to_owned(), place + 1);
+            bail!(
+                "the CSV {} has another header: column {number} is {} where {} belongs; it was not changed: give another file with --csv",
+                path.display(),
+                there.as_ref().unwrap_or(&nothing),
+                expected.as_ref().unwrap_or(&nothing)
+            );
+        }
+    }
+    Ok(Begun::Headed)
+}
+
+/// What a file holds already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    Empty,
+    Headed,
+}
+
+/// Appends `rows`, after the header where the file is new. All of it goes out in
+/// one write at the file's end, while this process alone holds the file's lock:
+/// two that append to one file neither mix their lines nor write two headers.
+///
+/// # Errors
+/// As [`check`], and when another process holds the lock for long, or writing
+/// fails: the file is then as it was.
+pub fn append(path: &Path, rows: &[Vec<String>]) -> Result<()> {
+    check(path)?;
+    let regular = fs::metadata(path).is_ok_and(|found| found.is_file()) || !path.exists();
+    let file = OpenOptions::new().append(true).create(true).open(path);
+    let mut file = file.with_context(|| unwritable(path))?;
+    if !regular {
+        let text = lines(true, rows)?;
+        return file.write_all(&text).with_context(|| unwritable(path));
+    }
+    lock(&file).with_context(|| unwritable(path))?;
+    // Only now nobody else writes a header.
+    let begun = header_fits(path)?;
+    let mut text = lines(begun == Begun::Empty, rows)?;
+    if begun == Begun::Headed && !ends_with_line_feed(path)? {
+        text.insert(0, b'\n');
+    }
+    write_or_cut(&mut file, &text).with_context(|| unwritable(path))?;
+    file.sync_data().with_context(|| unwritable(path))
+}
+
+/// Takes the lock that all of pairbench's processes respect; it goes with the
+/// file. A file system without locks gets on without: a row is written at once,
+/// and only two that begin a file at the same moment could write two headers.
+#[cfg(unix)]
+fn lock(file: &File) -> io::Result<()> {
+    use rustix::fs::{FlockOperation, flock};
+    use rustix::io::Errno;
+    for _ in 0..LOCK_TRIES {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK | Errno::INTR) => std::thread::sleep(LOCK_EVERY),
+            _ => return Ok(()),
+        }
+    }
+    let seconds = (LOCK_EVERY * LOCK_TRIES).as_secs();
+    Err(io::Error::other(format!(
+        "another process has had it locked for {seconds} s; once it has ended, `pairbench report` \
+         with the folder of the records appends the row"
+    )))
+}
+
+#[cfg(not(unix))]
+fn lock(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// A file as far as [`write_or_cut`] needs it.
+trait Tail: Write {
+    fn length(&self) -> io::Result<u64>;
+    fn cut(&mut self, length: u64) -> io::Result<()>;
+}
+
+impl Tail for File {
+    fn length(&self) -> io::Result<u64> {
+        self.metadata().map(|found| found.len())
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+}
+
+/// Writes all of `text` at the end, or nothing: half a row, as a full disk
+/// leaves it, is cut off again. Not where another process has appended since:
+/// its rows are worth more than a clean end.
+fn write_or_cut(file: &mut impl Tail, text: &[u8]) -> io::Result<()> {
+    let mut length = file.length()?;
+    let before = length;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let error = match file.write(rest) {
+            Ok(0) => io::ErrorKind::WriteZero.into(),
+            Ok(written) => {
+                rest = &rest[written..];
+                length += written as u64;
+                continue;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => error,
+        };
+        if file.length().is_ok_and(|found| found == length) {
+            // What went wrong first is what the reader has to know.
+            let _ = file.cut(before);
+        }
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// Header, if wanted, and rows as bytes.
+fn lines(with_header: bool, rows: &[Vec<String>]) -> Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    if with_header {
+        writer.write_record(HEADER)?;
+    }
+    for row in rows {
+        writer.write_record(row)?;
+    }
+    writer
+        .into_inner()
+        .context("cannot put the rows of the CSV together")
+}
+
+fn ends_with_line_feed(path: &Path) -> Result<bool> {
+    let read = || -> io::Result<bool> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::End(-1))?;
+        let mut last = [0];
+        file.read_exact(&mut last)?;
+        Ok(last == *b"\n")
+    };
+    read().with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[cfg(test)]
+#[path = "../csv_full_disk_tests.rs"]
+mod full_disk;
