@@ -23,7 +23,7 @@ pub use error::{Error, ErrorKind, excerpt};
 pub use request::{
     Ending, Finish, PromptMode, Request, Sampling, ServerCounters, ServerInfo, TokenSource,
 };
-pub use sink::{Clock, Pulse, Sink};
+pub use sink::{Clock, PIECES_MAX, Pulse, Sink, TEXT_BYTES_MAX};
 pub use trace::{Hop, HopTimes, Mark, Trace};
 
 use async_trait::async_trait;

@@ -35,6 +35,14 @@ pub(crate) fn config(wanted: bool, protocol: &[u8]) -> Result<ClientConfig, Erro
     Ok(config)
 }
 
+/// What to do about a failed handshake, where rustls' words (0.23; they are the
+/// only sign that comes through all the layers above) do not say it.
+pub(crate) fn advice(words: &str) -> Option<&'static str> {
+    words.contains("InvalidContentType").then_some(
+        "it does not speak TLS: give its address with http:// in front, or without https://",
+    )
+}
+
 /// A server's identity that nobody but a test trusts.
 #[cfg(test)]
 pub(crate) mod tests {

@@ -30,13 +30,13 @@ use bytes::Bytes;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
-use self::connection::Broken;
+use self::connection::Stranger;
 use self::pool::{Dial, Pool};
 use super::address::base_url;
 use super::errors;
 use crate::{Error, ErrorKind, Hop, Sink, Target, excerpt, tls};
 
-pub(super) use self::connection::Connection;
+pub(super) use self::connection::{Broken, Connection};
 pub(super) use self::framing::Head;
 
 /// How long a connection may be idle and still be used. The server's limit is
@@ -192,11 +192,14 @@ impl Transport {
     ) -> Result<(Head, Connection), Error> {
         let head = connection.ask(message).await;
         let head = head.map_err(|broken| match broken {
-            Broken::Closed(why) => self.unanswered(&why),
-            Broken::NoHttp(why) => self.no_http(&why),
+            Broken::NoHttp(why, stranger) => self.no_http(&why, stranger),
+            broken => self.unanswered(broken.why()),
         })?;
         if head.status == 200 {
-            return Ok((head, connection));
+            return match &head.encoding {
+                None => Ok((head, connection)),
+                Some(encoding) => Err(errors::encoded(encoding)),
+            };
         }
         let mut body = Vec::new();
         if start_of(&mut connection, ERROR_BYTES_MAX, &mut body).await {
@@ -234,11 +237,11 @@ impl Transport {
     }
 
     fn unopened(&self, why: &str) -> Error {
-        let place = self.place();
-        connect(&format!(
-            "cannot connect to {place}: {}; is the server running there?",
-            excerpt(why)
-        ))
+        let (place, why) = (self.place(), excerpt(why));
+        connect(&match tls::advice(&why) {
+            Some(advice) => format!("cannot connect to {place}: {advice} ({why})"),
+            None => format!("cannot connect to {place}: {why}; is the server running there?"),
+        })
     }
 
     fn unanswered(&self, why: &str) -> Error {
@@ -250,17 +253,21 @@ impl Transport {
         Error::new(ErrorKind::Cut, words)
     }
 
-    fn no_http(&self, why: &str) -> Error {
-        let place = self.place();
-        Error::new(
-            ErrorKind::Protocol,
-            format!(
-                "{place} does not answer in HTTP/1.1 ({}); this looks like a gRPC server: \
-                 use --backend tis for it, or give the api_server's HTTP port (23333 by \
-                 default)",
-                excerpt(why)
-            ),
-        )
+    fn no_http(&self, why: &str, stranger: Stranger) -> Error {
+        let advice = match stranger {
+            Stranger::Tls => "it speaks TLS: give its address with https:// in front",
+            Stranger::Http2 => {
+                "this looks like a gRPC server: use --backend tis for it, or give the \
+                 api_server's HTTP port (23333 by default)"
+            }
+            Stranger::Unknown => {
+                "if it is a gRPC server, use --backend tis for it; if it speaks TLS, give its \
+                 address with https:// in front; an api_server's HTTP port is 23333 by default"
+            }
+        };
+        let (place, why) = (self.place(), excerpt(why));
+        let words = format!("{place} does not answer in HTTP/1.1 ({why}); {advice}");
+        Error::new(ErrorKind::Protocol, words)
     }
 }
 
@@ -287,7 +294,7 @@ pub(super) async fn whole(connection: &mut Connection, bytes_max: usize) -> Resu
             }
             Ok(Some(_)) => return Err(too_long(bytes_max)),
             Ok(None) => return Ok(body),
-            Err(broken) => return Err(errors::cut(broken.why(), !body.is_empty())),
+            Err(broken) => return Err(errors::broken(&broken, !body.is_empty())),
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::client::Doubt;
 use super::grpc::Messages;
 use super::reply::Reply;
 use super::status::{of_broken, of_frame, of_status};
@@ -21,16 +22,21 @@ pub(super) struct Answer {
     id: String,
     reply: Reply,
     over: bool,
+    /// Frames that were for other requests.
+    foreign: u64,
+    doubt: Doubt,
 }
 
 impl Answer {
-    pub(super) fn new(messages: Messages, model: String, id: u64) -> Self {
+    pub(super) fn new(messages: Messages, model: String, id: u64, doubt: Doubt) -> Self {
         Self {
             messages,
             model,
             id: id.to_string(),
             reply: Reply::default(),
             over: false,
+            foreign: 0,
+            doubt,
         }
     }
 
@@ -83,10 +89,13 @@ impl Answer {
     #[cold]
     fn broken_off(&mut self) -> Error {
         self.over = true;
-        let words = format!(
+        let mut words = format!(
             "{} ended with neither a final response nor an error",
             self.what()
         );
+        if self.foreign > 0 {
+            words += &format!("; {} frames came for other requests", self.foreign);
+        }
         Error::new(ErrorKind::Cut, words)
     }
 
@@ -97,6 +106,7 @@ impl Answer {
         if !id.is_empty() && id != self.id.as_bytes() {
             // Requests may share a stream; this one was opened for one alone,
             // but a proxy in between may know better.
+            self.foreign += 1;
             return Ok(false);
         }
         self.over = reply.final_flag() == Some(true);
@@ -135,5 +145,14 @@ impl Answer {
             })
             .await;
         });
+    }
+}
+
+impl Drop for Answer {
+    /// An answer that is dropped before its end was given up.
+    fn drop(&mut self) {
+        if self.over {
+            self.doubt.clear();
+        }
     }
 }

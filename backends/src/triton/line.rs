@@ -52,6 +52,8 @@ pub(super) struct Origin {
 pub(super) struct Line {
     sender: SendRequest<Bytes>,
     origin: Arc<Origin>,
+    /// The same for all its clones, and for no other line of the client.
+    pub(super) number: u64,
 }
 
 impl Line {
@@ -78,7 +80,12 @@ impl Line {
             // How it ends is told to each of its calls.
             let _ = connection.await;
         });
-        Ok(Self { sender, origin })
+        let number = 0;
+        Ok(Self {
+            sender,
+            origin,
+            number,
+        })
     }
 
     /// Whether a call could start: the connection neither broke nor was the

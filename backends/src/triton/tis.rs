@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use super::chain::{Manner, text_of};
 use super::client::Client;
 use super::repository;
+use super::status::of_nothing;
 use super::texts::{self, POSTPROCESSING, PREPROCESSING};
 use super::turbomind::{Progress, Turbomind};
 use crate::{
@@ -84,6 +85,9 @@ impl Backend for Tis {
         let tokens = text_of(client, facts, manner, request, &mut answer, progress, sink).await?;
         sink.end();
         answer.close();
+        if tokens == 0 {
+            return Err(of_nothing(&self.engine.model));
+        }
         Ok(Finish {
             ending: Ending::Unstated,
             prompt_tokens: Some(prompt_tokens),

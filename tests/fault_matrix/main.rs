@@ -1,0 +1,179 @@
+//! The fault matrix: everything that a server can do wrong, on every way that
+//! it exists on, with one request in flight and with 64, in the middle of a run.
+//! The whole program is run against it, and each run has to end in time, count
+//! right, say what was wrong, and leave every other request alone.
+//!
+//! `FAULT=WORDS` plays the rows with these words in their names alone;
+//! `WRITE_FAULTS=1` writes docs/faults.md anew.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+#![allow(unreachable_pub, missing_docs, reason = "a test is nobody's library")]
+
+mod check;
+#[path = "../common/mod.rs"]
+mod common;
+mod door;
+mod frame;
+mod grpc_acts;
+mod grpc_ends;
+mod grpc_floods;
+mod grpc_frames;
+mod grpc_proxy;
+mod http_floods;
+mod http_proxy;
+mod http_refusals;
+mod http_says;
+mod http_streams;
+mod identity;
+mod line_rows;
+mod page;
+mod play;
+mod pump;
+mod row;
+mod start;
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use backends::Clock;
+use common::Server;
+use identity::Identity;
+use play::{Play, Played, Upstream};
+use row::Row;
+
+/// Runs at once: those that work, and those that wait for a time limit.
+const BUSY_AT_ONCE: usize = 3;
+const PATIENT_AT_ONCE: usize = 8;
+
+#[test]
+fn every_fault_costs_its_own_request_alone() {
+    let rows = page::rows();
+    let only = std::env::var("FAULT").unwrap_or_default();
+    let rows: Vec<Row> = rows
+        .into_iter()
+        .filter(|row| row.name().contains(&only))
+        .collect();
+    let quick = ["--sim-first-token-ms", "2", "--sim-per-token-ms", "0.3"];
+    let tis = [
+        &quick[..],
+        &["--sim-preprocess-ms", "0", "--sim-postprocess-ms", "0"],
+    ]
+    .concat();
+    let tis = [
+        &tis[..],
+        &["--sim-trimmed-output-ids", "--sim-max-running", "256"],
+    ]
+    .concat();
+    let tis = Server::start("tis", &tis);
+    let http = Server::start(
+        "api_server",
+        &[&quick[..], &["--sim-max-running", "256"]].concat(),
+    );
+    let upstream = Upstream {
+        http: http.address.parse().unwrap(),
+        grpc: tis.address.parse().unwrap(),
+    };
+    let identity = Identity::new();
+    let clock = Clock::start();
+    let plays = |patient: bool| {
+        let rows = rows.iter().filter(move |row| row.patient == patient);
+        let ways = rows.flat_map(|row| row.ways.iter().map(move |&way| (row, way)));
+        let plays = ways.flat_map(|(row, way)| {
+            [1, 64].map(|concurrency| Play {
+                row,
+                way,
+                concurrency,
+            })
+        });
+        Mutex::new(plays.collect::<VecDeque<_>>())
+    };
+    let (busy, patient) = (plays(false), plays(true));
+    let played = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for (plays, at_once) in [(&patient, PATIENT_AT_ONCE), (&busy, BUSY_AT_ONCE)] {
+            for _ in 0..at_once {
+                scope.spawn(|| work(plays, &played, upstream, &identity));
+            }
+        }
+    });
+    let played = played.into_inner().unwrap();
+    let wrong = told(&played, Duration::from_nanos(clock.now_ns()));
+    assert!(
+        wrong.is_empty(),
+        "{} runs are wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    assert!(!played.is_empty(), "no row is called `{only}`");
+}
+
+type Ended<'a> = (Play<'a>, Played);
+
+fn work<'a>(
+    plays: &Mutex<VecDeque<Play<'a>>>,
+    played: &Mutex<Vec<Ended<'a>>>,
+    upstream: Upstream,
+    identity: &Identity,
+) {
+    loop {
+        let Some(play) = plays.lock().unwrap().pop_front() else {
+            return;
+        };
+        let ended = play.play(upstream, identity);
+        played.lock().unwrap().push((play, ended));
+    }
+}
+
+/// Prints what was played; what is wrong with it.
+fn told(played: &[Ended<'_>], took: Duration) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (play, ended) in played {
+        let (row, way, at) = (play.row, play.way, play.concurrency);
+        println!(
+            "{:<64.64} {way:<12} {at:>2} {:>4} requests {:>3} failed {:>6.2} s {:>4} MB {}",
+            row.name(),
+            ended.requests,
+            ended.failed,
+            ended.took.as_secs_f64(),
+            ended.memory >> 20,
+            if ended.wrong.is_empty() {
+                "ok"
+            } else {
+                "WRONG"
+            },
+        );
+        if !ended.wrong.is_empty() {
+            wrong.push(format!(
+                "{} / {way} / {at}:\n  {}",
+                row.name(),
+                ended.wrong.join("\n  ")
+            ));
+        }
+    }
+    let faults: usize = played.iter().map(|(play, _)| play.row.cases.len()).sum();
+    let longest = played
+        .iter()
+        .map(|(_, ended)| ended.took)
+        .max()
+        .unwrap_or_default();
+    let memory = played
+        .iter()
+        .map(|(_, ended)| ended.memory)
+        .max()
+        .unwrap_or_default();
+    println!(
+        "{faults} faults x ways x concurrencies in {} runs, {} wrong; all in {:.1} s, the longest \
+         {:.2} s, most memory {} MB",
+        played.len(),
+        wrong.len(),
+        took.as_secs_f64(),
+        longest.as_secs_f64(),
+        memory >> 20,
+    );
+    wrong
+}
