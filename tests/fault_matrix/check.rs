@@ -125,13 +125,10 @@ fn outcomes(play: &Play<'_>, run: &Run, wrong: &mut Vec<String>) {
             None => others.push(record),
         }
     }
-    if let Some(case) = row.cases.iter().find(|case| case.kinds == ["ok"]) {
-        let page = run.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    let page = run.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    for case in row.cases.iter().filter(|case| case.kinds == ["ok"]) {
         if !fits(&format!("...{}...", case.reads), &page) {
-            wrong.push(format!(
-                "the page does not say `{}`: {}",
-                case.reads, run.out
-            ));
+            wrong.push(format!("the page does not say `{}`: {page}", case.reads));
         }
     }
     wrong.extend(of_others(play, &others, run));
@@ -172,7 +169,8 @@ fn of_others(play: &Play<'_>, others: &[&Value], run: &Run) -> Vec<String> {
     let (least, most) = match play.row.reach {
         Reach::Own => (0, 0),
         Reach::Connection => (0, in_flight.saturating_sub(1)),
-        Reach::Next => (1, 2 + in_flight),
+        Reach::Next if shares => (1, 2 + in_flight),
+        Reach::Next => (1, 2 * play.aim().0.len()),
         Reach::Window => (1, play.requests() - 2),
     };
     if !(least..=most).contains(&others.len()) {
@@ -195,14 +193,14 @@ fn of_others(play: &Play<'_>, others: &[&Value], run: &Run) -> Vec<String> {
         let said: BTreeSet<&str> = others.iter().map(|other| words(other)).collect();
         wrong.push(format!("it reads {said:?}, not `{}`", case.reads));
     }
-    let end = |one: &Value| one["end_ns"].as_u64().unwrap_or_default();
-    let last = others
-        .iter()
-        .map(|other| end(other))
-        .max()
-        .unwrap_or_default();
-    let good = || run.records.iter().filter(|one| outcome(one) == "ok");
-    if !good().any(|one| end(one) > last) || !good().any(|one| end(one) < last) {
+    let issued = |one: &Value| one["issued_ns"].as_u64().unwrap_or_default();
+    let failed = || others.iter().map(|other| issued(other));
+    let (first, last) = (failed().min().unwrap_or(0), failed().max().unwrap_or(0));
+    let good = || {
+        let good = run.records.iter().filter(|one| outcome(one) == "ok");
+        good.map(issued)
+    };
+    if !good().any(|at| at > last) || !good().any(|at| at < first) {
         wrong.push("not in the middle: no good answer before, or none after".to_owned());
     }
     wrong

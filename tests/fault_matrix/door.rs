@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 /// What becomes of a connection before a single request on it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dealt {
-    /// Nobody listens any more, until somebody has noticed.
+    /// Nobody listens for a while.
     Refused,
     /// All open connections are reset, and then nobody listens for a while.
     Restart,
@@ -66,19 +66,20 @@ pub struct Door {
     /// Connections that are still to be dealt something, and what.
     armed: Mutex<Option<(Dealt, usize)>>,
     shut: Notify,
-    reopen: Notify,
+    /// For how long nobody listens then.
+    shut_for: Duration,
     /// How often all connections were reset.
     kills: tokio::sync::watch::Sender<u32>,
 }
 
 impl Door {
-    pub async fn open() -> (Self, TcpListener) {
+    pub async fn open(shut_for: Duration) -> (Self, TcpListener) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let door = Self {
             address: listener.local_addr().unwrap(),
             armed: Mutex::default(),
             shut: Notify::new(),
-            reopen: Notify::new(),
+            shut_for,
             kills: tokio::sync::watch::Sender::new(0),
         };
         (door, listener)
@@ -100,11 +101,6 @@ impl Door {
         }
     }
 
-    /// Somebody has noticed that nobody listens.
-    pub fn noticed(&self) {
-        self.reopen.notify_one();
-    }
-
     /// Waits until all connections are to be reset.
     pub async fn killed(&self) {
         let mut kills = self.kills.subscribe();
@@ -117,7 +113,7 @@ impl Door {
             let open = match listener {
                 Some(open) => open,
                 None => {
-                    self.reopen.notified().await;
+                    tokio::time::sleep(self.shut_for).await;
                     let socket = TcpSocket::new_v4().unwrap();
                     socket.set_reuseaddr(true).unwrap();
                     socket.bind(self.address).unwrap();

@@ -53,8 +53,8 @@ fn next() -> Vec<Row> {
             "half open: accepts and says nothing",
             Dealt::Silence,
             1,
-            &["timeout_first_token", "connect"],
-            "...",
+            &["timeout_first_token", "timeout_between_tokens"],
+            "no ...token... for ... s (limit: --...-timeout)",
         )
         .patient(),
         next(
@@ -105,7 +105,7 @@ fn orders() -> Vec<Row> {
                 Order::Close,
             ],
             cut,
-            "...too_many_pings...",
+            "the stream of `MODEL` failed: ...: the server had said: ... (b\"too_many_pings\")",
         ),
         order(
             "GOAWAY with an internal error",

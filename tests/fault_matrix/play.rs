@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use backends::Clock;
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::common::{Desk, dataset, tokenizer};
@@ -61,15 +62,15 @@ pub struct Run {
 }
 
 /// A run that takes longer hangs.
-pub const BOUND: Duration = Duration::from_secs(30);
+pub const BOUND: Duration = Duration::from_secs(90);
 
 impl Play<'_> {
     /// Requests of the run: few, unless the server has to come back in time for
     /// some of them.
     pub fn requests(&self) -> usize {
         match (self.row.reach, self.concurrency) {
-            (Reach::Window, 1) => 400,
-            (Reach::Window, _) => 1000,
+            (Reach::Window, 1) => 250,
+            (Reach::Window, _) => 400,
             (_, 1) => 4 + 2 * self.row.cases.len(),
             // Enough for every slot to need a connection again.
             (Reach::Next, _) => 256,
@@ -85,21 +86,27 @@ impl Play<'_> {
             return Aim(cases.map(|case| (3 + 2 * case, case)).collect());
         }
         let behind = cases.clone().map(|case| (70 + case, case));
-        if self.row.reach != Reach::Own {
-            return Aim(behind.collect());
+        match self.row.reach {
+            Reach::Own => Aim(behind
+                .chain(cases.map(|case| (20 + 2 * case, case)))
+                .collect()),
+            // Several slots: one alone may find a connection that another left.
+            Reach::Next if self.way == "api_server" => {
+                Aim((0..8).map(|turn| (70 + turn, 0)).collect())
+            }
+            _ => Aim(behind.collect()),
         }
-        Aim(behind
-            .chain(cases.map(|case| (20 + 3 * case, case)))
-            .collect())
     }
 
-    pub fn play(&self, upstream: Upstream, identity: &Identity) -> Played {
+    pub fn play(&self, upstream: Upstream, identity: &Identity, shut_for: Duration) -> Played {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let (door, book) = self.serve(&runtime, upstream, identity);
+        let (door, listener) = runtime.block_on(Door::open(shut_for));
+        let door = Arc::new(door);
+        let book = self.serve(&runtime, upstream, identity, &door, listener);
         let desk = Desk::new();
         let clock = Clock::start();
         let (ended, memory) = self.run(&desk, &door, identity);
@@ -130,14 +137,15 @@ impl Play<'_> {
         runtime: &Runtime,
         upstream: Upstream,
         identity: &Identity,
-    ) -> (Arc<Door>, Arc<Book>) {
-        let (door, listener) = runtime.block_on(Door::open());
-        let (door, book) = (Arc::new(door), Arc::new(Book::default()));
+        door: &Arc<Door>,
+        listener: TcpListener,
+    ) -> Arc<Book> {
+        let book = Arc::new(Book::default());
         let cases = Arc::new(self.row.cases.clone());
         let http = self.way == "api_server";
         let protocol: &[u8] = if http { b"http/1.1" } else { b"h2" };
         let tls = self.row.tls.then(|| identity.acceptor(protocol));
-        let (aim, our_door, our_book) = (self.aim(), Arc::clone(&door), Arc::clone(&book));
+        let (aim, our_door, our_book) = (self.aim(), Arc::clone(door), Arc::clone(&book));
         if http {
             let proxy = HttpProxy {
                 upstream: upstream.http,
@@ -160,13 +168,13 @@ impl Play<'_> {
             };
             runtime.spawn(Arc::new(proxy).serve(listener));
         }
-        (door, book)
+        book
     }
 
     /// Runs pairbench to its end; `None`: it had to be ended. And its memory.
     fn run(&self, desk: &Desk, door: &Door, identity: &Identity) -> (Option<ExitStatus>, u64) {
         let mut child = self.start(desk, door, identity);
-        let (clock, mut memory, mut noticed) = (Clock::start(), 0, false);
+        let (clock, mut memory) = (Clock::start(), 0);
         loop {
             if let Some(status) = child.try_wait().unwrap() {
                 return (Some(status), memory);
@@ -177,10 +185,6 @@ impl Play<'_> {
                 return (None, memory);
             }
             memory = memory.max(peak(child.id()));
-            if self.row.reach == Reach::Window && !noticed && has_noticed(desk) {
-                noticed = true;
-                door.noticed();
-            }
             std::thread::sleep(Duration::from_millis(4));
         }
     }
@@ -219,11 +223,6 @@ impl Play<'_> {
             .spawn()
             .unwrap()
     }
-}
-
-/// Whether a request has failed as nobody listens.
-fn has_noticed(desk: &Desk) -> bool {
-    lines(desk).is_some_and(|lines| lines.contains("\"outcome\":\"connect\""))
 }
 
 fn lines(desk: &Desk) -> Option<String> {

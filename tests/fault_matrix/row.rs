@@ -27,6 +27,9 @@ pub const COUNTED: &[&str] = &["tis", "tis-chatbot", "tis-direct", "tis-ensemble
 /// The way over HTTP.
 pub const HTTP: &[&str] = &["api_server"];
 
+/// The most faults in one run.
+const CASES_MAX: usize = 16;
+
 /// One line of the matrix: a run, and the faults in it.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -139,8 +142,32 @@ impl Row {
     }
 
     /// What the row is called.
-    pub fn name(&self) -> &str {
-        &self.cases[0].name
+    pub fn name(&self) -> String {
+        match &self.cases[..] {
+            [only] => only.name.clone(),
+            [first, more @ ..] => format!("{} and {} more", first.name, more.len()),
+            [] => String::new(),
+        }
+    }
+
+    /// One run for several rows, each of whose faults has a request of its own.
+    pub fn together(rows: Vec<Self>) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for row in rows {
+            let alike = all.iter_mut().find(|one| {
+                let own = one.reach == Reach::Own && row.reach == Reach::Own;
+                let cases = one.cases.len() + row.cases.len();
+                own && one.ways == row.ways
+                    && (one.patient, row.patient) == (false, false)
+                    && one.stream == row.stream
+                    && cases <= CASES_MAX
+            });
+            match alike {
+                Some(one) => one.cases.extend(row.cases),
+                None => all.push(row),
+            }
+        }
+        all
     }
 }
 

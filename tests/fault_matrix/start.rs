@@ -2,6 +2,7 @@
 //! the command says why, with exit code 2.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Builder;
 
@@ -19,7 +20,7 @@ fn refused(scheme: &str, dealt: Dealt, words: [&str; 3]) {
         .enable_all()
         .build()
         .unwrap();
-    let (door, listener) = runtime.block_on(Door::open());
+    let (door, listener) = runtime.block_on(Door::open(Duration::ZERO));
     let door = Arc::new(door);
     let address = format!("{scheme}{}", door.address());
     if dealt == Dealt::Refused {

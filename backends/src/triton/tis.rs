@@ -68,7 +68,7 @@ impl Backend for Tis {
         };
         let line = self.client.shared().await?;
         sink.enter(Hop::Preprocess);
-        let prompt = texts::preprocess(&self.client, line.clone(), call).await?;
+        let prompt = texts::preprocess(&self.client, line, call).await?;
         sink.leave(Hop::Preprocess);
         let prompt_tokens = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
         let call = self
@@ -76,6 +76,8 @@ impl Backend for Tis {
             .call(facts, request, &prompt, false)
             .framed(true)?;
         sink.enter(Hop::Engine);
+        // Asked for again: the server may have said goodbye on the other meanwhile.
+        let line = self.client.shared().await?;
         let mut answer = self
             .client
             .stream(line, &self.engine.model, request.id, call)
