@@ -58,6 +58,12 @@ fn accounts(play: &Play<'_>, run: &Run, wrong: &mut Vec<String>) {
             "{unsent} good answers to requests that never arrived"
         ));
     }
+    counts(run, wrong);
+}
+
+/// What the page, the CSV and the exit code say of it.
+fn counts(run: &Run, wrong: &mut Vec<String>) {
+    let requests = run.records.len();
     let mut kinds = BTreeMap::<&str, usize>::new();
     for record in run.records.iter().filter(|one| outcome(one) != "ok") {
         *kinds.entry(outcome(record)).or_default() += 1;

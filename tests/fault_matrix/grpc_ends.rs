@@ -16,6 +16,7 @@ pub fn all() -> Vec<Row> {
     let mut rows = errors();
     rows.push(statuses());
     rows.push(no_grpc());
+    rows.push(resets());
     rows.extend(ends());
     rows
 }
@@ -125,13 +126,7 @@ fn no_grpc() -> Row {
     Row::of(GRPC, cases.collect())
 }
 
-fn ends() -> Vec<Row> {
-    let neither = "the stream of `MODEL` ended with neither a final response nor an error";
-    let without = |answer: Answer| {
-        let mut acts = each(answer, |_, frame| frame.last = Some(false));
-        acts.pop();
-        acts
-    };
+fn resets() -> Row {
     let reset = |reason| {
         made(move |answer| {
             let mut acts = two(&answer);
@@ -156,8 +151,24 @@ fn ends() -> Vec<Row> {
             "the stream of `MODEL` failed: ...",
         )
     });
+    Row::of(GRPC, resets.collect())
+}
+
+fn ends() -> Vec<Row> {
+    let mut rows = flags();
+    rows.extend(endings());
+    rows
+}
+
+/// The flag that ends an answer: missing, or too early.
+fn flags() -> Vec<Row> {
+    let neither = "the stream of `MODEL` ended with neither a final response nor an error";
+    let without = |answer: Answer| {
+        let mut acts = each(answer, |_, frame| frame.last = Some(false));
+        acts.pop();
+        acts
+    };
     vec![
-        Row::of(GRPC, resets.collect()),
         row(
             GRPC,
             "no final flag, stream ended",
@@ -195,12 +206,18 @@ fn ends() -> Vec<Row> {
             &["ok"],
             "... of ... answers have another length than asked for (...",
         ),
+    ]
+}
+
+/// Ends that do not fit what came before.
+fn endings() -> Vec<Row> {
+    vec![
         row(
             GRPC,
             "no answer at all",
             |_| vec![Act::Status(0, "")],
             &["cut"],
-            neither,
+            "the stream of `MODEL` ended with neither a final response nor an error",
         ),
         row(
             GRPC,

@@ -14,6 +14,7 @@ pub fn all() -> Vec<Row> {
     rows.extend(lengths());
     rows.extend(silences());
     rows.extend(calls());
+    rows.extend(late_calls());
     rows
 }
 
@@ -169,28 +170,35 @@ fn silences() -> Vec<Row> {
     ]
 }
 
+/// A fault of a call of this model.
+fn call(
+    model: &'static str,
+    name: &str,
+    acts: fn(Answer) -> Vec<Act>,
+    kinds: &'static [&'static str],
+    reads: &str,
+) -> Row {
+    Row::one(
+        CHAINED,
+        name,
+        Fault::Call(model, Arc::new(acts)),
+        kinds,
+        reads,
+    )
+}
+
 /// The calls of the models before and behind the engine.
 fn calls() -> Vec<Row> {
-    let call = |model, name: &str, acts: fn(Answer) -> Vec<Act>, kinds, reads: &str| {
-        Row::one(
-            CHAINED,
-            name,
-            Fault::Call(model, Arc::new(acts)),
-            kinds,
-            reads,
-        )
-    };
-    let (pre, post) = ("preprocessing", "postprocessing");
     vec![
         call(
-            pre,
+            "preprocessing",
             "preprocessing refuses",
             |_| vec![Act::Status(3, "no such text")],
             &["rejected"],
             "`preprocessing` failed: no such text",
         ),
         call(
-            pre,
+            "preprocessing",
             "preprocessing answers without ids",
             |mut answer| {
                 answer.frames[0]
@@ -202,14 +210,14 @@ fn calls() -> Vec<Row> {
             "output `INPUT_ID` of `preprocessing` is missing",
         ),
         call(
-            post,
+            "postprocessing",
             "postprocessing fails",
             |_| vec![Act::Status(13, "Traceback (most recent call last): ...")],
             &["server"],
             "`postprocessing` failed: Traceback (most recent call last): ...",
         ),
         call(
-            post,
+            "postprocessing",
             "postprocessing answers with numbers",
             |mut answer| {
                 answer.frames[0].outputs[0].datatype = "UINT32".to_owned();
@@ -219,14 +227,20 @@ fn calls() -> Vec<Row> {
             "output `OUTPUT` of `postprocessing` is UINT32, not BYTES",
         ),
         call(
-            post,
+            "postprocessing",
             "postprocessing answers nothing",
             |_| vec![Act::Status(0, "")],
             &["cut", "server"],
             "`postprocessing` failed: Missing response message.",
         ),
+    ]
+}
+
+/// Those that say nothing.
+fn late_calls() -> Vec<Row> {
+    vec![
         call(
-            post,
+            "postprocessing",
             "postprocessing says nothing",
             |_| vec![Act::Hold],
             &["timeout_between_tokens"],
@@ -234,7 +248,7 @@ fn calls() -> Vec<Row> {
         )
         .patient(),
         call(
-            pre,
+            "preprocessing",
             "preprocessing says nothing",
             |_| vec![Act::Hold],
             &["timeout_first_token"],

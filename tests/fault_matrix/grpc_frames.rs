@@ -8,26 +8,21 @@ use crate::row::{COUNTED, ENGINE, GRPC, Row, TEXT};
 
 /// Every row of them.
 pub fn all() -> Vec<Row> {
-    let mut rows = outputs();
+    let mut rows = unknown();
+    rows.extend(wrong());
+    rows.extend(counts());
+    rows.extend(texts());
     rows.extend(orders());
     rows
 }
 
-fn outputs() -> Vec<Row> {
+/// Outputs that nobody asked for.
+fn unknown() -> Vec<Row> {
     let other = || Output {
         name: "logprobs".to_owned(),
         datatype: "FP32".to_owned(),
         shape: vec![1],
         raw: vec![0; 4],
-    };
-    let typed = |kind: &'static str| {
-        move |answer| {
-            each(answer, move |_, frame| {
-                for output in &mut frame.outputs {
-                    output.datatype = kind.to_owned();
-                }
-            })
-        }
     };
     vec![
         row(
@@ -51,6 +46,21 @@ fn outputs() -> Vec<Row> {
             &["malformed", "cut"],
             "`MODEL` ended its answer before the first token and does not say why",
         ),
+    ]
+}
+
+/// Outputs of another type or size.
+fn wrong() -> Vec<Row> {
+    let typed = |kind: &'static str| {
+        move |answer| {
+            each(answer, move |_, frame| {
+                for output in &mut frame.outputs {
+                    output.datatype = kind.to_owned();
+                }
+            })
+        }
+    };
+    vec![
         row(
             COUNTED,
             "wrong type: all floats",
@@ -98,6 +108,12 @@ fn outputs() -> Vec<Row> {
             &["ok"],
             "",
         ),
+    ]
+}
+
+/// Lengths that cannot be.
+fn counts() -> Vec<Row> {
+    vec![
         row(
             COUNTED,
             "sequence_length that shrinks",
@@ -131,6 +147,12 @@ fn outputs() -> Vec<Row> {
             &["malformed"],
             "output `output_ids` of `turbomind` has no elements ...",
         ),
+    ]
+}
+
+/// Texts that are none.
+fn texts() -> Vec<Row> {
+    vec![
         row(
             TEXT,
             "text whose length is not that of its bytes",

@@ -9,27 +9,25 @@ use crate::row::Row;
 /// Every row of them.
 pub fn all() -> Vec<Row> {
     let mut rows = floods();
+    rows.extend(endless());
     rows.extend(counts());
     rows.extend(silences());
-    rows.extend(wholes());
+    let whole = [wholes(), odd_wholes()].concat();
+    rows.extend(whole.into_iter().map(Row::whole));
     rows
+}
+
+/// So many bytes of this behind the head, and then the end.
+fn flood(head: &str, more: &str, total: usize) -> Vec<Say> {
+    let more = more.repeat(65536 / more.len()).into_bytes();
+    vec![bytes(head), Say::Flood(more, total), Say::Fin]
 }
 
 /// More than anybody asked for.
 fn floods() -> Vec<Row> {
     let kinds: &'static [&'static str] = &["malformed"];
-    let flood = |head: &str, more: &str, total: usize| {
-        let mut answer = vec![bytes(head)];
-        answer.push(Say::Flood(
-            more.repeat(65536 / more.len()).into_bytes(),
-            total,
-        ));
-        answer.push(Say::Fin);
-        answer
-    };
     let close = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
     let incomplete = "the server sent 1048576 bytes without completing an event";
-    let endless = chunk(&piece("so"));
     vec![
         row(
             "no blank line for 100 MB",
@@ -53,6 +51,12 @@ fn floods() -> Vec<Row> {
             kinds,
             incomplete,
         ),
+    ]
+}
+
+/// Heads, streams and errors that do not end.
+fn endless() -> Vec<Row> {
+    vec![
         row(
             "an endless head",
             flood("HTTP/1.1 200 OK\r\na: ", "aaaaaaaa", 100 * MB),
@@ -64,10 +68,13 @@ fn floods() -> Vec<Row> {
             "an endless stream",
             {
                 let mut answer = begun(&[]);
-                answer.push(Say::Flood(endless.repeat(200).into_bytes(), usize::MAX));
+                answer.push(Say::Flood(
+                    chunk(&piece("so")).repeat(200).into_bytes(),
+                    usize::MAX,
+                ));
                 answer
             },
-            kinds,
+            &["malformed"],
             "the answer does not end: it was given up when it had grown far beyond what was asked \
              for (limit: 65536 pieces or 4 for each token asked for, and 16 MiB of text)",
         ),
@@ -150,10 +157,14 @@ fn silences() -> Vec<Row> {
     ]
 }
 
+/// A head with these fields, and what comes behind it.
+fn with(fields: &str, behind: &[Say]) -> Vec<Say> {
+    let head = bytes(format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n"));
+    [&[head], behind].concat()
+}
+
 /// Answers in one piece.
 fn wholes() -> Vec<Row> {
-    let answer = |head: &str| vec![bytes(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n"))];
-    let with = |head: &str, last: &[Say]| [&answer(head)[..], last].concat();
     let cut = "the server closed the connection in the middle of the answer (...); its log should \
                say why";
     let unread = "the server sent an answer that cannot be read (...): ...";
@@ -191,6 +202,12 @@ fn wholes() -> Vec<Row> {
             &["malformed"],
             "the server sent an answer without a choice: {\"choices\":[]}",
         ),
+    ]
+}
+
+/// The same, long, encoded or late.
+fn odd_wholes() -> Vec<Row> {
+    vec![
         row(
             "not streamed: an endless body",
             with(
@@ -218,7 +235,4 @@ fn wholes() -> Vec<Row> {
         )
         .patient(),
     ]
-    .into_iter()
-    .map(Row::whole)
-    .collect()
 }

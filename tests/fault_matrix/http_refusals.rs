@@ -11,6 +11,7 @@ pub fn all() -> Vec<Row> {
     let mut rows = connections();
     rows.extend(statuses());
     rows.push(good_status_bad_body());
+    rows.push(no_answer());
     rows
 }
 
@@ -198,7 +199,17 @@ fn good_status_bad_body() -> Row {
                 "wrong content type: events as plain text",
                 vec![bytes(plain), bytes(LAST_CHUNK)],
                 &["malformed"],
-                "a stream was asked for and the server answered with `text/plain; charset=utf-8`: ...",
+                "a stream was asked for and the server answered with `text/plain; charset=u        ],
+    )
+}
+
+/// Answers that are none, or that nobody can read.
+fn no_answer() -> Row {
+    let case = |name: &str, answer, kinds, reads: &str| Case::new(name, says(answer), kinds, reads);
+    Row::of(
+        HTTP,
+        vec![
+tf-8`: ...",
             ),
             case(
                 "HTTP 204",

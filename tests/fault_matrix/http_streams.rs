@@ -8,27 +8,17 @@ use crate::row::Row;
 
 /// Every row of them.
 pub fn all() -> Vec<Row> {
-    let mut rows = ends();
+    let mut rows = failures();
+    rows.extend(cuts());
+    rows.extend(ends());
+    rows.extend(overlong());
     rows.extend(framing());
+    rows.extend(strangers());
     rows
 }
 
-/// Answers that end early, or not as they should.
-fn ends() -> Vec<Row> {
-    let end = |name: &str, mut answer: Vec<Say>, last: &[Say], kinds, reads: &str| {
-        answer.extend_from_slice(last);
-        row(name, answer, kinds, reads)
-    };
-    let two = || begun(&two_and(&[]));
-    let with = |text: &str| {
-        let mut answer = two();
-        answer.push(bytes(text));
-        answer
-    };
-    let cut = "the server closed the connection in the middle of the answer (...); its log should \
-               say why";
-    let before = "HOST:PORT closed the connection instead of answering: ...";
-    let kinds: &'static [&'static str] = &["cut"];
+/// Failures that the server tells.
+fn failures() -> Vec<Row> {
     let failed = r#"data: {"error": {"message": "engine is gone", "type": "t", "code": 500}}"#;
     let reason = r#"data: {"choices":[{"index":0,"text":"internal error happened","finish_reason":"error"}]}"#;
     let events = |events: &[&str]| stream(&two_and(events));
@@ -46,28 +36,39 @@ fn ends() -> Vec<Row> {
             &["server"],
             "the server ended the answer with finish_reason `error`: internal error happened",
         ),
-        end("cut before the headers", vec![], &[Say::Fin], kinds, before),
-        end(
-            "reset before the headers",
-            vec![],
-            &[Say::Reset],
-            kinds,
-            before,
-        ),
+    ]
+}
+
+/// Connections that end in the middle.
+fn cuts() -> Vec<Row> {
+    let end = |name: &str, mut answer: Vec<Say>, last: &[Say], reads: &str| {
+        answer.extend_from_slice(last);
+        row(name, answer, &["cut"], reads)
+    };
+    let two = || begun(&two_and(&[]));
+    let with = |text: &str| {
+        let mut answer = two();
+        answer.push(bytes(text));
+        answer
+    };
+    let cut = "the server closed the connection in the middle of the answer (...); its log should \
+               say why";
+    let before = "HOST:PORT closed the connection instead of answering: ...";
+    vec![
+        end("cut before the headers", vec![], &[Say::Fin], before),
+        end("reset before the headers", vec![], &[Say::Reset], before),
         end(
             "cut within the headers",
             vec![bytes("HTTP/1.1 200 O")],
             &[Say::Fin],
-            kinds,
             before,
         ),
-        end("cut between chunks", two(), &[Say::Fin], kinds, cut),
-        end("reset between chunks", two(), &[Say::Reset], kinds, cut),
+        end("cut between chunks", two(), &[Say::Fin], cut),
+        end("reset between chunks", two(), &[Say::Reset], cut),
         end(
             "cut inside a chunk",
             with("40\r\ndata: {\"cho"),
             &[Say::Fin],
-            kinds,
             cut,
         ),
         end(
@@ -78,9 +79,16 @@ fn ends() -> Vec<Row> {
                 answer
             },
             &[Say::Fin],
-            kinds,
             cut,
         ),
+    ]
+}
+
+/// Streams that do not end as they should.
+fn ends() -> Vec<Row> {
+    let kinds: &'static [&'static str] = &["cut"];
+    let events = |events: &[&str]| stream(&two_and(events));
+    vec![
         row(
             "ends without [DONE]",
             events(&[&finish(2)]),
@@ -111,6 +119,12 @@ fn ends() -> Vec<Row> {
             kinds,
             "the server answered HTTP 200 and ended the stream without a single event ...",
         ),
+    ]
+}
+
+/// Streams with more behind their end.
+fn overlong() -> Vec<Row> {
+    vec![
         row(
             "[DONE] twice",
             stream(
@@ -186,10 +200,16 @@ fn framing() -> Vec<Row> {
             kinds,
             "the server's stream is no UTF-8 (...)",
         ),
+    ]
+}
+
+/// Answers in another protocol, or none.
+fn strangers() -> Vec<Row> {
+    vec![
         row(
             "bare JSON lines (interactive endpoints)",
             stream(&["{\"text\":\" a\",\"tokens\":1}\n".to_owned()]),
-            kinds,
+            &["malformed"],
             "the server sent bare JSON lines; ...",
         ),
         row(

@@ -14,22 +14,26 @@ const CALM: u32 = 0xb;
 
 /// Every row of connections.
 pub fn all() -> Vec<Row> {
-    let mut rows = next();
+    let mut rows = nobody();
+    rows.extend(strangers());
     rows.extend(orders());
+    rows.extend(odd_orders());
     rows
 }
 
-fn next() -> Vec<Row> {
-    let next = |name: &str, dealt, connections, kinds, reads: &str| {
-        Row::one(GRPC, name, Fault::Next(dealt, connections), kinds, reads).reach(Reach::Next)
-    };
+/// What the next connections get.
+fn next(name: &str, dealt: Dealt, kinds: &'static [&'static str], reads: &str) -> Row {
+    Row::one(GRPC, name, Fault::Next(dealt, 1), kinds, reads).reach(Reach::Next)
+}
+
+/// Connections that do not come about.
+fn nobody() -> Vec<Row> {
     let refused = "no connection to HOST:PORT: Connection refused (os error 111); is the server \
                    running there?";
     vec![
         next(
             "nobody listens for a while",
             Dealt::Refused,
-            1,
             &["connect"],
             refused,
         )
@@ -37,30 +41,27 @@ fn next() -> Vec<Row> {
         next(
             "server restarts",
             Dealt::Restart,
-            1,
             &["connect", "cut"],
             refused,
         )
         .reach(Reach::Window),
-        next(
-            "reset at connect",
-            Dealt::Reset,
-            1,
-            &["cut", "connect"],
-            "...",
-        ),
+        next("reset at connect", Dealt::Reset, &["cut", "connect"], "..."),
         next(
             "half open: accepts and says nothing",
             Dealt::Silence,
-            1,
             &["timeout_first_token", "timeout_between_tokens"],
             "no ...token... for ... s (limit: --...-timeout)",
         )
         .patient(),
+    ]
+}
+
+/// Servers of another kind.
+fn strangers() -> Vec<Row> {
+    vec![
         next(
             "speaks TLS where plain text was expected",
             Dealt::Bytes(TLS_ALERT),
-            1,
             &["protocol"],
             "...the server speaks TLS, so it does not understand plain text: give its address with \
              https:// in front",
@@ -68,7 +69,6 @@ fn next() -> Vec<Row> {
         next(
             "HTTP/1 answer on the gRPC port",
             Dealt::Bytes(PLAIN_HTTP),
-            1,
             &["protocol"],
             "...the server answers in HTTP/1, so this is no gRPC port (Triton's is 8001 by \
              default, LMDeploy's 33337); for an api_server use --backend api_server",
@@ -76,7 +76,6 @@ fn next() -> Vec<Row> {
         next(
             "speaks plain text where TLS was expected",
             Dealt::Bytes(PLAIN_HTTP),
-            1,
             &["connect"],
             "no connection to HOST:PORT: it does not speak TLS: give its address with http:// in \
              front, or without https:// (...)",
@@ -85,17 +84,20 @@ fn next() -> Vec<Row> {
     ]
 }
 
+/// What is done to the connection behind two tokens.
+fn order(name: &str, orders: Vec<Order>, kinds: &'static [&'static str], reads: &str) -> Row {
+    let acts = made(move |answer| {
+        let mut acts = two(&answer);
+        acts.push(Act::Wait(Duration::from_millis(30)));
+        acts.extend(orders.clone().into_iter().map(Act::Line));
+        acts.push(Act::Hold);
+        acts
+    });
+    Row::one(GRPC, name, acts, kinds, reads).reach(Reach::Connection)
+}
+
+/// Connections that end or die.
 fn orders() -> Vec<Row> {
-    let order = |name: &str, orders: Vec<Order>, kinds, reads: &str| {
-        let acts = made(move |answer| {
-            let mut acts = two(&answer);
-            acts.push(Act::Wait(Duration::from_millis(30)));
-            acts.extend(orders.clone().into_iter().map(Act::Line));
-            acts.push(Act::Hold);
-            acts
-        });
-        Row::one(GRPC, name, acts, kinds, reads).reach(Reach::Connection)
-    };
     let cut: &'static [&'static str] = &["cut"];
     vec![
         order(
@@ -131,6 +133,12 @@ fn orders() -> Vec<Row> {
             cut,
             "...",
         ),
+    ]
+}
+
+/// Connections that go on in what is none, or not at all, or in good order.
+fn odd_orders() -> Vec<Row> {
+    vec![
         order(
             "HTTP/1 in the middle of HTTP/2",
             vec![Order::Inject(PLAIN_HTTP.to_vec()), Order::Close],

@@ -59,22 +59,7 @@ fn every_fault_costs_its_own_request_alone() {
         .into_iter()
         .filter(|row| row.cases.iter().any(|case| case.name.contains(&only)))
         .collect();
-    let quick = ["--sim-first-token-ms", "2", "--sim-per-token-ms", "0.3"];
-    let tis = [
-        &quick[..],
-        &["--sim-preprocess-ms", "0", "--sim-postprocess-ms", "0"],
-    ]
-    .concat();
-    let tis = [
-        &tis[..],
-        &["--sim-trimmed-output-ids", "--sim-max-running", "256"],
-    ]
-    .concat();
-    let tis = Server::start("tis", &tis);
-    let http = Server::start(
-        "api_server",
-        &[&quick[..], &["--sim-max-running", "256"]].concat(),
-    );
+    let (tis, http) = servers();
     let upstream = Upstream {
         http: http.address.parse().unwrap(),
         grpc: tis.address.parse().unwrap(),
@@ -112,6 +97,26 @@ fn every_fault_costs_its_own_request_alone() {
         wrong.join("\n")
     );
     assert!(!played.is_empty(), "no row is called `{only}`");
+}
+
+/// The simulated servers: Triton and the api_server, both quick.
+fn servers() -> (Server, Server) {
+    let quick = ["--sim-first-token-ms", "2", "--sim-per-token-ms", "0.3"];
+    let tis = [
+        &quick[..],
+        &["--sim-preprocess-ms", "0", "--sim-postprocess-ms", "0"],
+    ]
+    .concat();
+    let tis = [
+        &tis[..],
+        &["--sim-trimmed-output-ids", "--sim-max-running", "256"],
+    ]
+    .concat();
+    let http = [&quick[..], &["--sim-max-running", "256"]].concat();
+    (
+        Server::start("tis", &tis),
+        Server::start("api_server", &http),
+    )
 }
 
 type Ended<'a> = (Play<'a>, Played);
