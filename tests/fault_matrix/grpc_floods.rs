@@ -119,7 +119,7 @@ fn lengths() -> Vec<Row> {
 
 /// The engine's answer, gone on for so many tokens, one to a frame.
 fn grown(answer: Answer, more: u32) -> Vec<Act> {
-    let mut frames = answer.frames.clone();
+    let mut frames = answer.frames;
     let mut last = frames.pop().unwrap();
     last.last = Some(false);
     frames.push(last.clone());

@@ -11,6 +11,7 @@
     clippy::panic,
     reason = "a test may stop at the first surprise"
 )]
+#![allow(clippy::print_stdout, reason = "the table is what it is played for")]
 #![allow(unreachable_pub, missing_docs, reason = "a test is nobody's library")]
 
 mod check;
