@@ -97,7 +97,11 @@ impl Door {
                 self.shut.notify_one();
                 self.kills.send_modify(|kills| *kills += 1);
             }
-            other => *self.armed.lock().unwrap() = Some((other, connections)),
+            other => {
+                let mut armed = self.armed.lock().unwrap();
+                let left = armed.map_or(0, |(_, left)| left);
+                *armed = Some((other, left.saturating_add(connections)));
+            }
         }
     }
 

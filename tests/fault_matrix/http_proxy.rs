@@ -85,8 +85,7 @@ impl HttpProxy {
     }
 
     async fn talk<S: AsyncRead + AsyncWrite + Unpin>(&self, io: &mut S) -> std::io::Result<Left> {
-        let mut upstream = TcpStream::connect(self.upstream).await?;
-        upstream.set_nodelay(true)?;
+        let mut upstream = self.upstream().await?;
         let (mut inbox, mut from_us, mut from_them) = (Vec::new(), [0; 16384], [0; 16384]);
         loop {
             while let Some(asked) = Asked::take(&mut inbox) {
@@ -99,6 +98,8 @@ impl HttpProxy {
                 if left != Left::Open {
                     return Ok(left);
                 }
+                // Meanwhile the server may have had enough of waiting on it.
+                upstream = self.upstream().await?;
             }
             tokio::select! {
                 read = io.read(&mut from_us) => match read? {
@@ -111,6 +112,12 @@ impl HttpProxy {
                 },
             }
         }
+    }
+
+    async fn upstream(&self) -> std::io::Result<TcpStream> {
+        let socket = TcpStream::connect(self.upstream).await?;
+        socket.set_nodelay(true)?;
+        Ok(socket)
     }
 
     async fn play<S>(&self, case: usize, io: &mut S) -> std::io::Result<Left>

@@ -44,7 +44,7 @@ use std::time::Duration;
 use backends::Clock;
 use common::Server;
 use identity::Identity;
-use play::{Play, Played, Upstream};
+use play::{Play, Played, Trial, Upstream};
 use row::{Reach, Row};
 
 /// Runs at once: those that work, and those that wait for a time limit.
@@ -138,20 +138,26 @@ fn work<'a>(
     }
 }
 
-/// Plays it. For how long nobody listens is in no relation to what a request
-/// takes on a machine that is busy: a pause that fell between two requests, or
-/// outlasted the run, is played again, shorter or longer.
+/// Plays it. What a request takes on a busy machine is in no relation to a pause
+/// or a time limit: a pause that fell between two requests or outlasted the run,
+/// and a limit that others ran into, are played again, longer or shorter.
 fn played_to_the_point(play: &Play<'_>, upstream: Upstream, identity: &Identity) -> Played {
-    let pauses = match play.row.reach {
-        Reach::Window => &[30, 8, 120, 30][..],
-        _ => &[0],
+    let trial = |pause_ms, limits_s| Trial {
+        shut_for: Duration::from_millis(pause_ms),
+        limits_s,
+    };
+    let none = ("60", "60");
+    let trials = match play.row.reach {
+        Reach::Window => [30, 8, 120, 30].map(|pause| trial(pause, none)).to_vec(),
+        _ if play.row.patient => vec![trial(0, ("4", "3")), trial(0, ("20", "15"))],
+        _ => vec![trial(0, none)],
     };
     let mut last = None;
-    for &pause in pauses {
-        let ended = play.play(upstream, identity, Duration::from_millis(pause));
-        let missed = ended.failed == 0 || ended.failed + 10 > ended.requests;
+    for trial in &trials {
+        let ended = play.play(upstream, identity, trial);
+        let good = ended.wrong.is_empty();
         last = Some(ended);
-        if !missed {
+        if good {
             break;
         }
     }

@@ -50,6 +50,15 @@ pub struct Play<'a> {
     pub concurrency: usize,
 }
 
+/// What depends on how fast the machine is.
+#[derive(Clone, Copy)]
+pub struct Trial {
+    /// For how long nobody listens.
+    pub shut_for: Duration,
+    /// Limits to the first token, and between two, in seconds.
+    pub limits_s: (&'static str, &'static str),
+}
+
 /// What a finished run left.
 pub struct Run {
     pub code: Option<i32>,
@@ -98,18 +107,18 @@ impl Play<'_> {
         }
     }
 
-    pub fn play(&self, upstream: Upstream, identity: &Identity, shut_for: Duration) -> Played {
+    pub fn play(&self, upstream: Upstream, identity: &Identity, trial: &Trial) -> Played {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let (door, listener) = runtime.block_on(Door::open(shut_for));
+        let (door, listener) = runtime.block_on(Door::open(trial.shut_for));
         let door = Arc::new(door);
         let book = self.serve(&runtime, upstream, identity, &door, listener);
         let desk = Desk::new();
         let clock = Clock::start();
-        let (ended, memory) = self.run(&desk, &door, identity);
+        let (ended, memory) = self.run(&desk, &door, identity, trial);
         let took = Duration::from_nanos(clock.now_ns());
         runtime.shutdown_background();
         let run = left(&desk, ended, &book);
@@ -172,8 +181,14 @@ impl Play<'_> {
     }
 
     /// Runs pairbench to its end; `None`: it had to be ended. And its memory.
-    fn run(&self, desk: &Desk, door: &Door, identity: &Identity) -> (Option<ExitStatus>, u64) {
-        let mut child = self.start(desk, door, identity);
+    fn run(
+        &self,
+        desk: &Desk,
+        door: &Door,
+        identity: &Identity,
+        trial: &Trial,
+    ) -> (Option<ExitStatus>, u64) {
+        let mut child = self.start(desk, door, identity, trial);
         let (clock, mut memory) = (Clock::start(), 0);
         loop {
             if let Some(status) = child.try_wait().unwrap() {
@@ -189,12 +204,8 @@ impl Play<'_> {
         }
     }
 
-    fn start(&self, desk: &Desk, door: &Door, identity: &Identity) -> Child {
-        let (first, between) = if self.row.patient {
-            ("4", "3")
-        } else {
-            ("60", "60")
-        };
+    fn start(&self, desk: &Desk, door: &Door, identity: &Identity, trial: &Trial) -> Child {
+        let (first, between) = trial.limits_s;
         let scheme = if self.row.tls { "https://" } else { "" };
         let address = format!("{scheme}{}", door.address());
         let (tokenizer, dataset) = (tokenizer(), dataset());
