@@ -107,7 +107,7 @@ fn orders() -> Vec<Row> {
                 Order::Close,
             ],
             cut,
-            "the stream of `MODEL` failed: ...: the server had said: ... (b\"too_many_pings\")",
+            "...`MODEL` failed: the server had said: ... (b\"too_many_pings\")...",
         ),
         order(
             "GOAWAY with an internal error",
