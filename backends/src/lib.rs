@@ -30,7 +30,7 @@ pub use request::{
     Ending, Finish, PromptMode, Request, Sampling, ServerCounters, ServerInfo, TokenSource,
 };
 pub use secret::Secret;
-pub use sink::{Clock, Pulse, Sink};
+pub use sink::{Clock, PIECES_MAX, Pulse, Sink, TEXT_BYTES_MAX};
 pub use timers::Timers;
 pub use tls::Tls;
 pub use trace::{Hop, HopTimes, Mark, Trace};

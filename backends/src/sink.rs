@@ -105,6 +105,13 @@ fn both_clocks() -> (Instant, u64) {
     (best.1, best.2)
 }
 
+/// The most pieces that are kept of an answer, or this many for each token asked
+/// for where that is more. Beyond it the server does not mean to stop.
+pub const PIECES_MAX: usize = 1 << 16;
+
+/// The most text that is kept of an answer, bytes.
+pub const TEXT_BYTES_MAX: usize = 16 << 20;
+
 /// When a slot's request last made progress, readable from outside while the
 /// request runs: how the runner tells a slow answer from a dead one.
 #[derive(Clone, Debug, Default)]
@@ -115,6 +122,7 @@ struct Beat {
     last_ns: AtomicU64,
     tokens: AtomicU64,
     given_up: AtomicBool,
+    flooded: AtomicBool,
 }
 
 impl Pulse {
@@ -138,7 +146,19 @@ impl Pulse {
         self.0.given_up.load(Ordering::Acquire)
     }
 
+    /// Whether it was given up as its answer does not end.
+    #[must_use]
+    pub fn is_flooded(&self) -> bool {
+        self.0.flooded.load(Ordering::Acquire)
+    }
+
+    fn flood(&self) {
+        self.0.flooded.store(true, Ordering::Release);
+        self.give_up();
+    }
+
     fn reset(&self, at_ns: u64) {
+        self.0.flooded.store(false, Ordering::Release);
         self.0.given_up.store(false, Ordering::Release);
         self.0.tokens.store(0, Ordering::Release);
         self.0.last_ns.store(at_ns, Ordering::Release);
@@ -163,6 +183,7 @@ pub struct Sink {
     phase: Option<Hop>,
     phase_since_ns: u64,
     ended: bool,
+    pieces_max: usize,
 }
 
 impl Sink {
@@ -171,7 +192,8 @@ impl Sink {
     pub fn start(clock: Clock, pulse: Pulse, expected_tokens: u32) -> Self {
         // The vector should not grow while the clock runs, and a request for a
         // million tokens should not take memory before it has any.
-        let room = usize::try_from(expected_tokens).unwrap_or(0).min(4096) + 2;
+        let expected = usize::try_from(expected_tokens).unwrap_or(0);
+        let room = expected.min(4096) + 2;
         let issued_ns = clock.now_ns();
         pulse.reset(issued_ns);
         Self {
@@ -188,6 +210,7 @@ impl Sink {
             phase: None,
             phase_since_ns: issued_ns,
             ended: false,
+            pieces_max: PIECES_MAX.max(expected.saturating_mul(4)),
         }
     }
 
@@ -228,6 +251,9 @@ impl Sink {
         let tokens = total.saturating_sub(self.engine_so_far);
         if tokens > 0 {
             self.engine_so_far = total;
+            if self.trace.engine_marks.len() == self.trace.engine_marks.capacity() {
+                self.limit(self.trace.engine_marks.len());
+            }
             self.trace.engine_marks.push(Mark { at_ns, tokens });
             // The engine lives, so the request does, however long the text takes.
             self.pulse.beat(at_ns);
@@ -237,6 +263,10 @@ impl Sink {
 
     /// Text of the piece that was just marked. Call it after the mark.
     pub fn text(&mut self, piece: &str) {
+        let text = &self.trace.text;
+        if text.capacity() - text.len() < piece.len() && !self.has_room(piece.len()) {
+            return;
+        }
         self.trace.text.push_str(piece);
         if self.trace.marks.len() == 1 {
             self.trace.first_text_bytes = self.trace.text.len();
@@ -309,8 +339,31 @@ impl Sink {
             self.trace.first_event_ns.get_or_insert(at_ns);
         }
         self.tokens_so_far = self.tokens_so_far.saturating_add(tokens);
+        if self.trace.marks.len() == self.trace.marks.capacity() {
+            self.limit(self.trace.marks.len());
+        }
         self.trace.marks.push(Mark { at_ns, tokens });
         self.pulse.beat(at_ns);
+    }
+
+    /// Gives the request up when it has so many pieces that its answer does not
+    /// end. Looked at only when the pieces need more memory.
+    #[cold]
+    fn limit(&self, pieces: usize) {
+        if pieces >= self.pieces_max {
+            self.pulse.flood();
+        }
+    }
+
+    /// Whether so much more text may be kept. Looked at only when the text needs
+    /// more memory.
+    #[cold]
+    fn has_room(&self, more: usize) -> bool {
+        let has_room = self.trace.text.len().saturating_add(more) <= TEXT_BYTES_MAX;
+        if !has_room {
+            self.pulse.flood();
+        }
+        has_room
     }
 
     /// Books the time since the last turn on the phase that it was spent in.

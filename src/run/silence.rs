@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use backends::{Clock, Error, ErrorKind, Pulse};
+use backends::{Clock, Error, ErrorKind, PIECES_MAX, Pulse, TEXT_BYTES_MAX};
 use futures_util::task::AtomicWaker;
 
 use super::Stop;
@@ -62,6 +62,7 @@ impl Post {
             return Poll::Pending;
         }
         let verdict = self.lock().as_mut().and_then(|open| open.verdict.take());
+        let verdict = verdict.or_else(|| self.pulse.is_flooded().then(flood));
         verdict.map_or(Poll::Pending, Poll::Ready)
     }
 
@@ -154,6 +155,18 @@ async fn patrol(clock: Clock, limits: Limits, posts: &[Post]) {
     }
 }
 
+/// An answer that has grown beyond all bounds.
+fn flood() -> Error {
+    Error::new(
+        ErrorKind::Malformed,
+        format!(
+            "the answer does not end: it was given up when it had grown far beyond what was asked \
+             for (limit: {PIECES_MAX} pieces or 4 for each token asked for, and {} MiB of text)",
+            TEXT_BYTES_MAX >> 20
+        ),
+    )
+}
+
 fn silence(limit: Duration, streaming: bool) -> Error {
     let seconds = limit.as_secs_f64();
     if streaming {
@@ -212,6 +225,34 @@ mod tests {
             };
             assert_eq!(verdict, failure, "{case}");
         }
+    }
+
+    #[test]
+    fn an_answer_without_an_end_is_given_up() {
+        let (post, clock) = (Post::default(), Clock::start());
+        let mut sink = Sink::start(clock, post.pulse.clone(), 1);
+        post.open(true);
+        while post.verdict().is_pending() {
+            assert!(sink.token_count() < 200_000, "it goes on");
+            sink.tokens(1);
+        }
+        assert!(sink.token_count() >= 65_536, "{}", sink.token_count());
+        // The slot's next request is another one.
+        let mut sink = Sink::start(clock, post.pulse.clone(), 1);
+        post.open(true);
+        let megabyte = "x".repeat(1 << 20);
+        for _ in 0..16 {
+            sink.tokens(1);
+            sink.text(&megabyte);
+        }
+        assert!(post.verdict().is_pending());
+        sink.text(&megabyte);
+        let Poll::Ready(error) = post.verdict() else {
+            panic!("it goes on");
+        };
+        assert_eq!(error.kind, ErrorKind::Malformed);
+        assert!(error.message.contains("does not end"), "{error}");
+        assert_eq!(sink.into_trace().text.len(), 16 << 20);
     }
 
     #[test]

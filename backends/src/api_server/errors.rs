@@ -6,6 +6,7 @@ use std::error::Error as _;
 
 use serde_json::Value;
 
+use super::transport::Broken;
 use crate::{Error, ErrorKind, excerpt};
 
 /// The server's own words in an error body. The order is the one that finds
@@ -121,6 +122,35 @@ pub(super) fn in_object(value: &Value) -> Error {
     Error::new(
         kind,
         format!("the server answered HTTP 200 with an error: {words}"),
+    )
+}
+
+/// The error of a body that did not come to its end. `any_event`: some of it was
+/// read.
+#[cold]
+pub(super) fn broken(broken: &Broken, any_event: bool) -> Error {
+    match broken {
+        Broken::Garbled(why) => Error::new(
+            ErrorKind::Malformed,
+            format!(
+                "the server's answer goes on in bytes that are no HTTP/1.1 ({why}); a proxy in \
+                 between may have damaged it"
+            ),
+        ),
+        broken => cut(broken.why(), any_event),
+    }
+}
+
+/// The error of a body that is encoded although nobody asked for that.
+#[cold]
+pub(super) fn encoded(encoding: &str) -> Error {
+    Error::new(
+        ErrorKind::Malformed,
+        format!(
+            "the server's answer is compressed or encoded (content-encoding: {}), which nobody \
+             asked for; if a proxy in between does that, switch it off there",
+            excerpt(encoding)
+        ),
     )
 }
 

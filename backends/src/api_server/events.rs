@@ -145,7 +145,7 @@ impl Events {
     fn poll_pull(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
         loop {
             let next = ready!(self.connection.poll_piece(cx));
-            let next = next.map_err(|broken| errors::cut(broken.why(), self.any))?;
+            let next = next.map_err(|broken| errors::broken(&broken, self.any))?;
             let Some(piece) = next else {
                 return Poll::Ready(match &self.start {
                     Start::Json(line) => Err(bare_json(line)),

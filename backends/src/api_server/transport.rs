@@ -30,13 +30,13 @@ use bytes::Bytes;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
-use self::connection::Broken;
+use self::connection::Stranger;
 use self::pool::{Dial, Pool, Unopened};
 use super::address::base_url;
 use super::errors;
 use crate::{Error, ErrorKind, Hop, Sink, Target, Timers, excerpt, reach, tls};
 
-pub(super) use self::connection::Connection;
+pub(super) use self::connection::{Broken, Connection};
 pub(super) use self::framing::Head;
 
 /// How long a connection may be idle and still be used. The server's limit is
@@ -196,11 +196,14 @@ impl Transport {
     ) -> Result<(Head, Connection), Error> {
         let head = connection.ask(message).await;
         let head = head.map_err(|broken| match broken {
-            Broken::Closed(why) => self.unanswered(&why),
-            Broken::NoHttp(why) => self.no_http(&why),
+            Broken::NoHttp(why, stranger) => self.no_http(&why, stranger),
+            broken => self.unanswered(broken.why()),
         })?;
         if head.status == 200 {
-            return Ok((head, connection));
+            return match &head.encoding {
+                None => Ok((head, connection)),
+                Some(encoding) => Err(errors::encoded(encoding)),
+            };
         }
         let mut body = Vec::new();
         if start_of(&mut connection, ERROR_BYTES_MAX, &mut body).await {
@@ -263,17 +266,21 @@ impl Transport {
         Error::new(ErrorKind::Cut, words)
     }
 
-    fn no_http(&self, why: &str) -> Error {
-        let place = self.place();
-        Error::new(
-            ErrorKind::Protocol,
-            format!(
-                "{place} does not answer in HTTP/1.1 ({}); this looks like a gRPC server: \
-                 use --backend tis for it, or give the api_server's HTTP port (23333 by \
-                 default)",
-                excerpt(why)
-            ),
-        )
+    fn no_http(&self, why: &str, stranger: Stranger) -> Error {
+        let advice = match stranger {
+            Stranger::Tls => "it speaks TLS: give its address with https:// in front",
+            Stranger::Http2 => {
+                "this looks like a gRPC server: use --backend tis for it, or give the \
+                 api_server's HTTP port (23333 by default)"
+            }
+            Stranger::Unknown => {
+                "if it is a gRPC server, use --backend tis for it; if it speaks TLS, give its \
+                 address with https:// in front; an api_server's HTTP port is 23333 by default"
+            }
+        };
+        let (place, why) = (self.place(), excerpt(why));
+        let words = format!("{place} does not answer in HTTP/1.1 ({why}); {advice}");
+        Error::new(ErrorKind::Protocol, words)
     }
 }
 
@@ -300,7 +307,7 @@ pub(super) async fn whole(connection: &mut Connection, bytes_max: usize) -> Resu
             }
             Ok(Some(_)) => return Err(too_long(bytes_max)),
             Ok(None) => return Ok(body),
-            Err(broken) => return Err(errors::cut(broken.why(), !body.is_empty())),
+            Err(broken) => return Err(errors::broken(&broken, !body.is_empty())),
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::client::Doubt;
 use super::grpc::Messages;
 use super::reply::{News, Reply};
 use super::status::{of_broken, of_frame, of_status};
@@ -24,10 +25,19 @@ pub(super) struct Answer {
     /// The last frame answers this request.
     ours: bool,
     over: bool,
+    /// Frames that were for other requests.
+    foreign: u64,
+    doubt: Doubt,
 }
 
 impl Answer {
-    pub(super) fn new(messages: Messages, model: String, id: u64, timers: Timers) -> Self {
+    pub(super) fn new(
+        messages: Messages,
+        model: String,
+        id: u64,
+        timers: Timers,
+        doubt: Doubt,
+    ) -> Self {
         Self {
             messages,
             model,
@@ -36,6 +46,8 @@ impl Answer {
             timers,
             ours: false,
             over: false,
+            foreign: 0,
+            doubt,
         }
     }
 
@@ -72,6 +84,7 @@ impl Answer {
             if self.ours {
                 return Ok(true);
             }
+            self.foreign += 1;
         }
         Ok(false)
     }
@@ -93,10 +106,13 @@ impl Answer {
     #[cold]
     fn broken_off(&mut self) -> Error {
         self.over = true;
-        let words = format!(
+        let mut words = format!(
             "{} ended with neither a final response nor an error",
             self.what()
         );
+        if self.foreign > 0 {
+            words += &format!("; {} frames came for other requests", self.foreign);
+        }
         Error::new(ErrorKind::Cut, words)
     }
 
@@ -144,5 +160,14 @@ impl Answer {
             let rest = async { while let Ok(Some(_)) = self.messages.next().await {} };
             let _ = timers.timeout(CLOSING, rest).await;
         });
+    }
+}
+
+impl Drop for Answer {
+    /// An answer that is dropped before its end was given up.
+    fn drop(&mut self) {
+        if self.over {
+            self.doubt.clear();
+        }
     }
 }

@@ -13,9 +13,9 @@ use super::answer::Answer;
 use super::client::Client;
 use super::line::Line;
 use super::reply::Reply;
-use super::texts::{self, as_text, is_unfinished};
+use super::texts::{self, append, as_text, is_unfinished};
 use super::turbomind::{Facts, Progress, length_of};
-use crate::{Error, Hop, Request, Sink};
+use crate::{Error, ErrorKind, Hop, PIECES_MAX, Request, Sink};
 
 /// How the client goes about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub(super) async fn text_of(
             pending = text.begin(open, sink).await?;
         }
         if pending.is_none() && !open {
-            text.finish(sink);
+            text.finish(sink)?;
             return Ok(progress.total());
         }
         // The call first: it has to be sent before the next frame is looked
@@ -102,7 +102,7 @@ pub(super) async fn text_of(
             biased;
             step = advance(&mut pending), if pending.is_some() => {
                 let (covers, step) = step?;
-                pending = text.stepped(covers, step, open, sink);
+                pending = text.stepped(covers, step, open, sink)?;
             }
             came = answer.next(), if open => {
                 if came? {
@@ -155,6 +155,13 @@ impl<'a> Text<'a> {
         }
         // The chatbot makes text of a message that repeats the one before, too.
         if total > before || self.manner == Manner::PerCall {
+            if self.queue.len() >= PIECES_MAX {
+                let words = format!(
+                    "the answer does not end: {PIECES_MAX} messages of the engine wait for \
+                     postprocessing"
+                );
+                return Err(Error::new(ErrorKind::Malformed, words));
+            }
             self.queue.push_back(total);
         }
         Ok(())
@@ -219,28 +226,28 @@ impl<'a> Text<'a> {
         step: Step,
         open: bool,
         sink: &mut Sink,
-    ) -> Option<Pending<'a>> {
+    ) -> Result<Option<Pending<'a>>, Error> {
         match step {
             Step::Connected(line) => {
                 sink.leave(Hop::Connect);
-                Some(self.call(covers, line, sink))
+                Ok(Some(self.call(covers, line, sink)))
             }
             Step::Text(bytes) => {
                 if is_unfinished(&bytes) && (open || !self.queue.is_empty()) {
                     self.held = Some((bytes, covers));
                 } else {
-                    self.deliver(&bytes, covers, sink);
+                    self.deliver(&bytes, covers, sink)?;
                 }
                 sink.leave(Hop::Postprocess);
-                None
+                Ok(None)
             }
         }
     }
 
     /// The text up to and with token number `covers` is in hand.
-    fn deliver(&mut self, bytes: &[u8], covers: u32, sink: &mut Sink) {
+    fn deliver(&mut self, bytes: &[u8], covers: u32, sink: &mut Sink) -> Result<(), Error> {
         if !self.request.stream {
-            self.whole.push_str(&as_text(bytes));
+            append(&mut self.whole, &as_text(bytes))?;
         } else if bytes.is_empty() {
             // Tokens without text are no mark: the next text brings them.
             sink.event();
@@ -250,16 +257,17 @@ impl<'a> Text<'a> {
         }
         self.settled = covers;
         self.held = None;
+        Ok(())
     }
 
     /// Nothing follows: what was held back is the model's own word, and an
     /// answer that is not streamed is whole.
-    fn finish(&mut self, sink: &mut Sink) {
+    fn finish(&mut self, sink: &mut Sink) -> Result<(), Error> {
         if let Some((bytes, covers)) = self.held.take() {
-            self.deliver(&bytes, covers, sink);
+            self.deliver(&bytes, covers, sink)?;
         }
         if self.request.stream {
-            return;
+            return Ok(());
         }
         if self.whole.is_empty() {
             sink.event();
@@ -267,5 +275,6 @@ impl<'a> Text<'a> {
             sink.tokens_so_far(self.settled);
             sink.text(&self.whole);
         }
+        Ok(())
     }
 }

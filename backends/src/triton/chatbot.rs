@@ -24,6 +24,7 @@ use super::chain::{Manner, text_of};
 use super::client::Client;
 use super::line::Line;
 use super::repository;
+use super::status::of_nothing;
 use super::texts::{self, POSTPROCESSING, PREPROCESSING};
 use super::turbomind::{Progress, Turbomind};
 use crate::{
@@ -113,6 +114,9 @@ impl Backend for Chatbot {
         let tokens = text_of(client, facts, manner, request, &mut answer, progress, sink).await?;
         sink.end();
         answer.close();
+        if tokens == 0 {
+            return Err(of_nothing(&self.engine.model));
+        }
         Ok(Finish {
             ending: Ending::Unstated,
             prompt_tokens: Some(prompt_tokens),

@@ -15,6 +15,7 @@ use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 
 use super::address::Address;
 use super::answer::Answer;
+use super::budget::Budget;
 use super::dial::{Dial, HTTP2, Heard};
 use super::grpc;
 use super::line::{self, Line, Origin};
@@ -43,10 +44,42 @@ pub(super) struct Client {
     connect_timeout: Duration,
     probe_timeout: Duration,
     timers: Timers,
-    /// The connection that is shared by all calls.
-    shared: Mutex<Option<Line>>,
-    /// Held by whoever opens it.
-    opening: tokio::sync::Mutex<()>,
+    /// Memory for long messages.
+    budget: Budget,
+    shared: Arc<Shared>,
+    /// Held by whoever opens the shared connection; the number of the last.
+    opening: tokio::sync::Mutex<u64>,
+}
+
+/// The connection that is shared by all calls.
+type Shared = Mutex<Option<Line>>;
+
+/// A call that may be given up. If it is, its connection may be dead without a
+/// word (a machine that is gone, a firewall that forgot it), and so may every
+/// later call on it: the next one opens another.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    shared: Arc<Shared>,
+    /// The line's number; 0: there is no doubt.
+    number: u64,
+}
+
+impl Doubt {
+    /// The call has come to an end, of whatever kind.
+    pub(super) fn clear(&mut self) {
+        self.number = 0;
+    }
+}
+
+impl Drop for Doubt {
+    fn drop(&mut self) {
+        if self.number == 0 {
+            return;
+        }
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not one that was opened since, nor one that is not shared at all.
+        shared.take_if(|line| line.number == self.number);
+    }
 }
 
 impl Client {
@@ -100,7 +133,8 @@ impl Client {
             connect_timeout: target.connect_timeout,
             probe_timeout: target.probe_timeout,
             timers: Timers::here(),
-            shared: Mutex::default(),
+            budget: Budget::default(),
+            shared: Arc::default(),
             opening: tokio::sync::Mutex::default(),
         })
     }
@@ -152,19 +186,17 @@ impl Client {
         let place = &self.dial.authority;
         let refused = |words: &str, cure: &str| {
             let words = excerpt(words);
-            Error::new(
-                ErrorKind::Connect,
-                format!("no connection to {place}: {words}{cure}"),
-            )
+            let words = format!("no connection to {place}: {words}{cure}");
+            Error::new(ErrorKind::Connect, words)
         };
-        let running = "; is the server running there?";
         let line = async {
             let (stream, heard) = stream.await?;
             let unwilling = || io::Error::other("the server does not let HTTP/2 begin");
             let line = Line::over(stream, Arc::clone(&self.origin)).await;
             let line = line.map_err(|error| error.into_io().unwrap_or_else(unwilling))?;
             if let Some(heard) = heard {
-                heard.await.map_err(|_| unwilling())?;
+                let known = heard.await.map_err(|_| unwilling())?;
+                known.map_err(|words| io::Error::new(io::ErrorKind::Unsupported, words))?;
             }
             Ok::<_, io::Error>(line)
         };
@@ -175,11 +207,16 @@ impl Client {
                     return Err(refused(&words, ""));
                 }
                 let words = chain_of(&error);
+                if error.kind() == io::ErrorKind::Unsupported {
+                    let words = format!("no connection to {place}: {}", excerpt(&words));
+                    return Err(Error::new(ErrorKind::Protocol, words));
+                }
                 Err(refused(&words, &format!("; {}", reach::cure(&words))))
             }
             Err(_) => {
                 let waited = self.connect_timeout.as_secs_f64();
-                Err(refused(&format!("nothing came within {waited} s"), running))
+                let words = format!("nothing came within {waited} s");
+                Err(refused(&words, "; is the server running there?"))
             }
         }
     }
@@ -193,17 +230,26 @@ impl Client {
         if let Some(line) = self.known() {
             return Ok(line);
         }
-        let _opening = self.opening.lock().await;
+        let mut opening = self.opening.lock().await;
         // Somebody else may have opened it meanwhile.
         if let Some(line) = self.known() {
             return Ok(line);
         }
-        let line = self
+        let mut line = self
             .opened(async { Ok((self.dial.lasting().await?, None)) })
             .await?;
+        *opening += 1;
+        line.number = *opening;
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         *shared = Some(line.clone());
         Ok(line)
+    }
+
+    fn doubt(&self, line: &Line) -> Doubt {
+        Doubt {
+            shared: Arc::clone(&self.shared),
+            number: line.number,
+        }
     }
 
     fn known(&self) -> Option<Line> {
@@ -263,8 +309,9 @@ impl Client {
     ) -> Result<Reply, Error> {
         let what = || format!("`{model}`");
         let headers = self.headers.clone();
+        let mut doubt = self.doubt(&line);
         let answer = async {
-            let mut messages = grpc::call(line, INFER, headers, message).await?;
+            let mut messages = grpc::call(line, INFER, headers, message, &self.budget).await?;
             let Some(reply) = messages.next().await? else {
                 return Err(tonic::Status::internal("Missing response message."));
             };
@@ -272,7 +319,9 @@ impl Client {
             while messages.next().await?.is_some() {}
             Ok(reply)
         };
-        match answer.await {
+        let answer = answer.await;
+        doubt.clear();
+        match answer {
             Ok(reply) => Reply::of_call(reply).map_err(|broken| of_broken(&what(), broken)),
             Err(status) => Err(of_status(&what(), &status)),
         }
@@ -296,14 +345,14 @@ impl Client {
         message: Bytes,
     ) -> Result<Answer, Error> {
         let headers = self.headers.clone();
-        match grpc::call(line, STREAM_INFER, headers, message).await {
-            Ok(messages) => Ok(Answer::new(
-                messages,
-                model.to_owned(),
-                id,
-                self.timers.clone(),
-            )),
-            Err(status) => Err(of_status(&format!("`{model}`"), &status)),
+        let mut doubt = self.doubt(&line);
+        let timers = self.timers.clone();
+        match grpc::call(line, STREAM_INFER, headers, message, &self.budget).await {
+            Ok(messages) => Ok(Answer::new(messages, model.to_owned(), id, timers, doubt)),
+            Err(status) => {
+                doubt.clear();
+                Err(of_status(&format!("`{model}`"), &status))
+            }
         }
     }
 }

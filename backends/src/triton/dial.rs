@@ -92,6 +92,8 @@ pub(super) struct Lasting<S> {
     to: usize,
     /// `gulp` was filled to the brim: there may be more at once.
     full: bool,
+    /// Something has come.
+    heard: bool,
 }
 
 impl<S> Lasting<S> {
@@ -103,6 +105,7 @@ impl<S> Lasting<S> {
             from: 0,
             to: 0,
             full: false,
+            heard: false,
         }
     }
 }
@@ -123,6 +126,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lasting<S> {
             ready!(Pin::new(&mut this.stream).poll_read(cx, &mut gulp))?;
             (this.from, this.to) = (0, gulp.filled().len());
             this.full = gulp.remaining() == 0;
+            if !std::mem::replace(&mut this.heard, true) {
+                stranger(&this.gulp[..this.to])?;
+            }
         }
         let there = &this.gulp[this.from..this.to];
         let len = there.len().min(buffer.remaining());
@@ -172,11 +178,31 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Lasting<S> {
 #[derive(Debug)]
 pub(super) struct Brief<S> {
     stream: S,
-    hear: Option<oneshot::Sender<()>>,
+    hear: Option<oneshot::Sender<Result<(), String>>>,
 }
 
-/// The server's first word on a connection.
-pub(super) type Heard = oneshot::Receiver<()>;
+/// The server's first word on a connection, or why that is none of HTTP/2.
+pub(super) type Heard = oneshot::Receiver<Result<(), String>>;
+
+/// Whether a server's first bytes may be HTTP/2.
+///
+/// # Errors
+/// [`io::ErrorKind::Unsupported`], with what they are instead: the record of TLS
+/// that carries an alert or a handshake (RFC 8446, 5.1), or HTTP/1.
+fn stranger(word: &[u8]) -> io::Result<()> {
+    let words = match word {
+        [0x15 | 0x16, 3, ..] => {
+            "the server speaks TLS, so it does not understand plain text: give its address with \
+             https:// in front"
+        }
+        [b'H', b'T', b'T', b'P', b'/', b'1', ..] => {
+            "the server answers in HTTP/1, so this is no gRPC port (Triton's is 8001 by default, \
+             LMDeploy's 33337); for an api_server use --backend api_server"
+        }
+        _ => return Ok(()),
+    };
+    Err(io::Error::new(io::ErrorKind::Unsupported, words))
+}
 
 impl<S: AsyncRead + Unpin> AsyncRead for Brief<S> {
     fn poll_read(
@@ -189,8 +215,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Brief<S> {
         if let Some(hear) = self.hear.take()
             && buffer.filled().len() > before
         {
+            let known = stranger(&buffer.filled()[before..]).map_err(|error| error.to_string());
             // Whoever opened it may be gone by now.
-            let _ = hear.send(());
+            let _ = hear.send(known.clone());
+            known.map_err(io::Error::other)?;
         }
         Poll::Ready(read)
     }

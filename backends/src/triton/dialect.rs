@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::ask::{Call, Inputs};
 use super::client::Client;
 use super::proto::{DataType, ModelConfig, ModelInput};
-use super::texts::as_text;
+use super::status::of_nothing;
+use super::texts::{append, as_text};
 use super::turbomind::Progress;
 use super::wire::{self, datatype_word, strings_to_bytes};
 use crate::{Ending, Error, ErrorKind, Finish, Hop, Request, Sink, TokenSource};
@@ -228,7 +229,7 @@ impl Wire {
                 deliver(sink, counted, &piece);
             } else {
                 sink.event();
-                whole.push_str(&piece);
+                append(&mut whole, &piece)?;
             }
         }
         if !request.stream {
@@ -237,6 +238,9 @@ impl Wire {
         sink.leave(Hop::Engine);
         sink.end();
         answer.close();
+        if counted.unwrap_or(0) == 0 && !sink.has_tokens() {
+            return Err(of_nothing(&self.model));
+        }
         Ok(Finish {
             ending: Ending::Unstated,
             prompt_tokens: None,

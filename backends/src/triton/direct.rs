@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use super::client::Client;
 use super::repository;
+use super::status::of_nothing;
 use super::texts::{self, count_prompt};
 use super::turbomind::{Progress, Turbomind, length_of};
 use crate::{
@@ -96,6 +97,9 @@ impl Backend for Direct {
         sink.leave(Hop::Engine);
         sink.end();
         answer.close();
+        if progress.total() == 0 {
+            return Err(of_nothing(model));
+        }
         Ok(Finish {
             ending: Ending::Unstated,
             // What was sent is not the server's count; `prompt_tokens` asks for that.

@@ -12,12 +12,15 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame};
+use tonic::codegen::http::header::CONTENT_TYPE;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::codegen::http::{HeaderMap, StatusCode};
+use tonic::codegen::http::{HeaderMap, HeaderValue, StatusCode};
 use tonic::{Code, Status};
 
+use super::budget::{Budget, Share, TOGETHER_BYTES_MAX};
 use super::line::{Line, Received};
 use super::wire::MESSAGE_LIMIT_BYTES;
+use crate::excerpt;
 
 /// One byte that says whether the message is compressed, four for its length.
 pub(super) const PREFIX_BYTES: usize = 5;
@@ -56,6 +59,7 @@ pub(super) async fn call(
     path: &'static str,
     headers: HeaderMap,
     message: Bytes,
+    budget: &Budget,
 ) -> Result<Messages, Status> {
     let path = PathAndQuery::from_static(path);
     let response = line.call(path, headers, message).await?;
@@ -64,6 +68,9 @@ pub(super) async fn call(
         Some(status) if status.code() != Code::Ok => Err(status),
         status => {
             let http = response.status();
+            if let Some(status) = not_grpc(http, response.headers()) {
+                return Err(status);
+            }
             Ok(Messages {
                 body: response.into_body(),
                 http,
@@ -71,6 +78,7 @@ pub(super) async fn call(
                 piece: Bytes::new(),
                 partial: BytesMut::new(),
                 over: false,
+                share: Share::of(budget),
             })
         }
     }
@@ -88,6 +96,8 @@ pub(super) struct Messages<B = Received> {
     /// The begin of a message that comes in several pieces.
     partial: BytesMut,
     over: bool,
+    /// What `partial` may take, if that is much.
+    share: Share,
 }
 
 impl<B: Body<Data = Bytes, Error = Status> + Unpin> Messages<B> {
@@ -162,6 +172,9 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Messages<B> {
                 let mut message = self.piece.split_to(PREFIX_BYTES + len);
                 return Ok(Some(message.split_off(PREFIX_BYTES)));
             }
+            if len > TRUSTED_BYTES && !self.share.take(len) {
+                return Err(too_much(len));
+            }
             self.partial.reserve(PREFIX_BYTES + len.min(TRUSTED_BYTES));
             self.partial.extend_from_slice(&self.piece);
             self.piece = Bytes::new();
@@ -204,6 +217,40 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Messages<B> {
             None => Err(without_status(self.http)),
         }
     }
+}
+
+/// A message that is too long beside the others.
+#[cold]
+fn too_much(len: usize) -> Status {
+    Status::out_of_range(format!(
+        "Error, decoded message length too large: found {len} bytes beside other long messages, \
+         the limit for all of them is: {TOGETHER_BYTES_MAX} bytes"
+    ))
+}
+
+/// Why an answer's headers are none of gRPC, if they are not. The codes are those
+/// of gRPC's table, but for those by which a server says that it has too much to
+/// do, and for what nobody but another kind of server would say.
+fn not_grpc(http: StatusCode, headers: &HeaderMap) -> Option<Status> {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    if http == StatusCode::OK && (kind.is_empty() || kind.starts_with(b"application/grpc")) {
+        return None;
+    }
+    let code = match http {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Code::ResourceExhausted,
+        http if http.is_success() || http.is_redirection() => Code::Unimplemented,
+        http => without_status(http).code(),
+    };
+    let kind = String::from_utf8_lossy(kind);
+    let words = format!(
+        "HTTP {} with `{}` came where gRPC was expected: this is no gRPC port, or a proxy in \
+         between answers for the server",
+        http.as_u16(),
+        excerpt(&kind)
+    );
+    Some(Status::new(code, words))
 }
 
 /// An answer that ends without a status, by gRPC's table for it

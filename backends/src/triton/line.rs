@@ -5,8 +5,9 @@
 //! tasks and three queues; what that costs is in `docs/performance.md`. Its
 //! generated client, for what is not timed, goes over the same connection.
 
+use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -52,7 +53,14 @@ pub(super) struct Origin {
 pub(super) struct Line {
     sender: SendRequest<Bytes>,
     origin: Arc<Origin>,
+    /// The same for all its clones, and for no other line of the client.
+    pub(super) number: u64,
+    last_word: LastWord,
 }
+
+/// Why the server ended the connection, if it said so. Its streams may not be
+/// told: those that it had promised to answer just break off.
+type LastWord = Arc<OnceLock<String>>;
 
 impl Line {
     /// Says hello on a connection that is open, and drives it from now on, in
@@ -74,11 +82,23 @@ impl Line {
             .max_header_list_size(HEADERS_BYTES_MAX)
             .handshake(stream)
             .await?;
+        let last_word = LastWord::default();
+        let said = Arc::clone(&last_word);
         tokio::spawn(async move {
-            // How it ends is told to each of its calls.
-            let _ = connection.await;
+            // How else it ends is told to each of its calls.
+            if let Err(error) = connection.await
+                && error.is_go_away()
+                && error.is_remote()
+            {
+                let _ = said.set(error.to_string());
+            }
         });
-        Ok(Self { sender, origin })
+        Ok(Self {
+            sender,
+            origin,
+            number: 0,
+            last_word,
+        })
     }
 
     /// Whether a call could start: the connection neither broke nor was the
@@ -99,6 +119,8 @@ impl Line {
         headers: HeaderMap,
         message: Bytes,
     ) -> Result<Response<Received>, Status> {
+        let last_word = self.last_word;
+        let broken = |error| broken(error, &last_word);
         let mut sender = self.sender.ready().await.map_err(broken)?;
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
@@ -107,12 +129,13 @@ impl Line {
         *request.headers_mut() = headers;
         let (response, mut body) = sender.send_request(request, false).map_err(broken)?;
         body.send_data(message, true).map_err(broken)?;
-        let received = |stream| Received {
+        let response = response.await.map_err(broken)?;
+        Ok(response.map(|stream| Received {
             stream,
             has_data: true,
             taken_bytes: 0,
-        };
-        Ok(response.await.map_err(broken)?.map(received))
+            last_word,
+        }))
     }
 }
 
@@ -137,8 +160,34 @@ pub(super) fn headers() -> HeaderMap {
 }
 
 /// The failure of the transport that ended a call.
-fn broken(error: h2::Error) -> Status {
-    Status::from_error(Box::new(error))
+#[cold]
+fn broken(error: h2::Error, last_word: &LastWord) -> Status {
+    match last_word.get() {
+        Some(word) => Status::from_error(Box::new(Ended {
+            words: format!("the server had said: {word}"),
+            error,
+        })),
+        None => Status::from_error(Box::new(error)),
+    }
+}
+
+/// A failure, and what the server had said before.
+#[derive(Debug)]
+struct Ended {
+    words: String,
+    error: h2::Error,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl std::error::Error for Ended {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
 }
 
 /// What comes of an answer behind its headers. Dropping it cancels the call.
@@ -148,6 +197,7 @@ pub(super) struct Received {
     has_data: bool,
     /// Bytes that were taken and that the server was not told of yet.
     taken_bytes: usize,
+    last_word: LastWord,
 }
 
 /// After how many bytes of a call the server may send as many more. Little next to
@@ -174,22 +224,23 @@ impl Body for Received {
                     }
                     return Poll::Ready(Some(Ok(Frame::data(piece))));
                 }
-                Some(Err(error)) => return Poll::Ready(ended(error)),
+                Some(Err(error)) => return Poll::Ready(ended(error, &self.last_word)),
                 None => self.has_data = false,
             }
         }
         match ready!(self.stream.poll_trailers(cx)) {
             Ok(trailers) => Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers)))),
-            Err(error) => Poll::Ready(ended(error)),
+            Err(error) => Poll::Ready(ended(error, &self.last_word)),
         }
     }
 }
 
 /// A reset that only says that nothing more comes is an end, if an early one.
-fn ended(error: h2::Error) -> Option<Result<Frame<Bytes>, Status>> {
+#[cold]
+fn ended(error: h2::Error, last_word: &LastWord) -> Option<Result<Frame<Bytes>, Status>> {
     match error.reason() {
         Some(Reason::NO_ERROR | Reason::CANCEL) if error.is_remote() => None,
-        _ => Some(Err(broken(error))),
+        _ => Some(Err(broken(error, last_word))),
     }
 }
 

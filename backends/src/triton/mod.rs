@@ -5,6 +5,7 @@
 mod address;
 mod answer;
 mod ask;
+mod budget;
 mod chain;
 mod chatbot;
 mod client;

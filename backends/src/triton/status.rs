@@ -20,11 +20,7 @@ pub(super) fn of_status(what: &str, status: &Status) -> Error {
     }
     let kind = if status.source().is_some() {
         // Not the server's word but the transport's: no status came at all.
-        if failed_to_connect(status) {
-            ErrorKind::Connect
-        } else {
-            ErrorKind::Cut
-        }
+        of_transport(status)
     } else {
         of_message(status).unwrap_or_else(|| of_code(status.code(), status.message()))
     };
@@ -62,7 +58,9 @@ fn of_message(status: &Status) -> Option<ErrorKind> {
     {
         return Some(ErrorKind::Malformed);
     }
-    says(Code::Internal, "Unexpected EOF decoding stream").then_some(ErrorKind::Cut)
+    let is_cut = says(Code::Internal, "Unexpected EOF decoding stream")
+        || says(Code::Unknown, "protocol error: missing grpc-status trailer");
+    is_cut.then_some(ErrorKind::Cut)
 }
 
 fn of_code(code: Code, message: &str) -> ErrorKind {
@@ -81,6 +79,13 @@ fn of_code(code: Code, message: &str) -> ErrorKind {
         Code::Unavailable => ErrorKind::Cut,
         _ => ErrorKind::Server,
     }
+}
+
+/// An answer that ended well and brought nothing.
+#[cold]
+pub(super) fn of_nothing(model: &str) -> Error {
+    let words = format!("`{model}` ended its answer before the first token and does not say why");
+    Error::new(ErrorKind::Cut, words)
 }
 
 /// What an error frame means.
@@ -128,22 +133,27 @@ fn turbomind_code(words: &str) -> Option<u8> {
     code.trim().parse().ok()
 }
 
-fn failed_to_connect(status: &Status) -> bool {
+/// The kind of a failure below gRPC.
+fn of_transport(status: &Status) -> ErrorKind {
     let mut cause = status.source();
     while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return matches!(
-                io.kind(),
+        let h2 = error.downcast_ref::<h2::Error>();
+        let io = error.downcast_ref::<io::Error>();
+        if let Some(io) = io.or_else(|| h2.and_then(h2::Error::get_io)) {
+            return match io.kind() {
                 io::ErrorKind::ConnectionRefused
-                    | io::ErrorKind::HostUnreachable
-                    | io::ErrorKind::NetworkUnreachable
-                    | io::ErrorKind::AddrNotAvailable
-                    | io::ErrorKind::NotFound
-            );
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable
+                | io::ErrorKind::AddrNotAvailable
+                | io::ErrorKind::NotFound => ErrorKind::Connect,
+                // The connection's own finding; see `dial::stranger`.
+                io::ErrorKind::Unsupported => ErrorKind::Protocol,
+                _ => ErrorKind::Cut,
+            };
         }
         cause = error.source();
     }
-    false
+    ErrorKind::Cut
 }
 
 /// An error with its causes, outermost first, without repetition.

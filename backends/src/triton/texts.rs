@@ -9,7 +9,7 @@ use super::ask::{Call, Inputs};
 use super::client::Client;
 use super::line::Line;
 use super::wire;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, TEXT_BYTES_MAX};
 
 /// Name of the model that makes ids of text.
 pub(super) const PREPROCESSING: &str = "preprocessing";
@@ -177,6 +177,19 @@ pub(super) fn is_unfinished(text: &[u8]) -> bool {
         Ok(_) => false,
         Err(error) => error.error_len().is_none(),
     }
+}
+
+/// Adds a piece to the text of an answer that is not streamed.
+///
+/// # Errors
+/// When it grows beyond all bounds.
+pub(super) fn append(whole: &mut String, piece: &str) -> Result<(), Error> {
+    if whole.len().saturating_add(piece.len()) > TEXT_BYTES_MAX {
+        let words = format!("the answer does not end: it has more than {TEXT_BYTES_MAX} bytes");
+        return Err(Error::new(ErrorKind::Malformed, words));
+    }
+    whole.push_str(piece);
+    Ok(())
 }
 
 /// The bytes as text; what is no UTF-8 becomes U+FFFD.

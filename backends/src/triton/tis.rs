@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use super::chain::{Manner, text_of};
 use super::client::Client;
 use super::repository;
+use super::status::of_nothing;
 use super::texts::{self, POSTPROCESSING, PREPROCESSING};
 use super::turbomind::{Progress, Turbomind};
 use crate::{
@@ -67,7 +68,7 @@ impl Backend for Tis {
         };
         let line = self.client.shared().await?;
         sink.enter(Hop::Preprocess);
-        let prompt = texts::preprocess(&self.client, line.clone(), call).await?;
+        let prompt = texts::preprocess(&self.client, line, call).await?;
         sink.leave(Hop::Preprocess);
         let prompt_tokens = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
         let call = self
@@ -75,6 +76,8 @@ impl Backend for Tis {
             .call(facts, request, &prompt, false)
             .framed(true)?;
         sink.enter(Hop::Engine);
+        // Asked for again: the server may have said goodbye on the other meanwhile.
+        let line = self.client.shared().await?;
         let mut answer = self
             .client
             .stream(line, &self.engine.model, request.id, call)
@@ -84,6 +87,9 @@ impl Backend for Tis {
         let tokens = text_of(client, facts, manner, request, &mut answer, progress, sink).await?;
         sink.end();
         answer.close();
+        if tokens == 0 {
+            return Err(of_nothing(&self.engine.model));
+        }
         Ok(Finish {
             ending: Ending::Unstated,
             prompt_tokens: Some(prompt_tokens),

@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 
-use super::connection::Connection;
+use super::connection::{Connection, Stranger};
 use super::pool::Unopened;
 use super::{ANSWER_BYTES_MAX, ERROR_BYTES_MAX, Transport, USER_AGENT, connect, too_long};
 use crate::api_server::errors::{self, causes};
@@ -168,7 +168,7 @@ impl Transport {
         if error.is_connect() || error.is_timeout() {
             self.unopened(&why.into())
         } else if below.is_some_and(hyper::Error::is_parse) {
-            self.no_http(&why)
+            self.no_http(&why, Stranger::Unknown)
         } else {
             let mut error = self.unanswered(&why);
             if self.base.scheme() == "https" {

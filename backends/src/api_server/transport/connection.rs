@@ -62,15 +62,41 @@ pub(super) enum Socket {
 pub(in crate::api_server) enum Broken {
     /// It was closed or failed, and why.
     Closed(String),
-    /// What came is no HTTP/1.1, and why.
-    NoHttp(String),
+    /// What came is no HTTP/1.1, why, and what it is instead.
+    NoHttp(String, Stranger),
+    /// An answer began well and goes on in bytes that are none, and why.
+    Garbled(&'static str),
+}
+
+/// Who answers where an HTTP/1.1 server was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::api_server) enum Stranger {
+    /// A server that wants TLS.
+    Tls,
+    /// A server of HTTP/2, most likely gRPC.
+    Http2,
+    Unknown,
+}
+
+impl Stranger {
+    /// Known by its first bytes: the record of TLS that carries an alert or a
+    /// handshake (RFC 8446, 5.1), a frame of HTTP/2 with SETTINGS or GOAWAY (RFC
+    /// 9113, 6).
+    fn of(bytes: &[u8]) -> Self {
+        match bytes {
+            [0x15 | 0x16, 3, ..] => Self::Tls,
+            [0, _, _, 4 | 7, ..] => Self::Http2,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 impl Broken {
     /// Why.
     pub(in crate::api_server) fn why(&self) -> &str {
         match self {
-            Self::Closed(why) | Self::NoHttp(why) => why,
+            Self::Closed(why) | Self::NoHttp(why, _) => why,
+            Self::Garbled(why) => why,
         }
     }
 }
@@ -121,7 +147,8 @@ impl Connection {
         let sent = self.send(message).await;
         loop {
             let unread = &self.buffer[self.unread.clone()];
-            if let Some((head, length)) = framing::head(unread).map_err(Broken::NoHttp)? {
+            let stranger = |why| Broken::NoHttp(why, Stranger::of(unread));
+            if let Some((head, length)) = framing::head(unread).map_err(stranger)? {
                 self.unread.start += length;
                 self.framing = head.framing;
                 self.keeps = head.keeps && matches!(sent, Ok(true));
@@ -129,7 +156,7 @@ impl Connection {
             }
             if unread.len() > HEAD_BYTES_MAX {
                 let words = format!("more than {HEAD_BYTES_MAX} bytes without an end of the head");
-                return Err(Broken::NoHttp(words));
+                return Err(Broken::NoHttp(words, Stranger::Unknown));
             }
             match (poll_fn(|cx| self.poll_fill(cx)).await, &sent) {
                 (Ok(0), Err(error)) | (Err(_), Err(error)) => return Err(closed(error)),
@@ -187,7 +214,7 @@ impl Connection {
                 return Poll::Ready(Ok(Some(piece)));
             }
             let step = self.framing.step(received, &mut self.unread.start);
-            match step.map_err(|words| Broken::Closed(words.to_owned()))? {
+            match step.map_err(Broken::Garbled)? {
                 Step::Piece(piece) => return Poll::Ready(Ok(Some(piece))),
                 Step::End => return Poll::Ready(Ok(None)),
                 Step::More => {}

@@ -26,6 +26,8 @@ pub(in crate::api_server) struct Head {
     pub(in crate::api_server) status: u16,
     /// In lower case; empty without one.
     pub(in crate::api_server) content_type: String,
+    /// How the body is encoded, where it is not as it stands.
+    pub(in crate::api_server) encoding: Option<String>,
     /// Where a redirect points to.
     pub(in crate::api_server) location: Option<String>,
     /// The connection can be used again once the body has been read.
@@ -96,6 +98,7 @@ fn read(answer: &httparse::Response<'_, '_>) -> Result<Head, String> {
     let mut head = Head {
         status,
         content_type: String::new(),
+        encoding: None,
         location: None,
         keeps: answer.version == Some(1),
         framing: Framing::ToClose,
@@ -118,6 +121,8 @@ fn read(answer: &httparse::Response<'_, '_>) -> Result<Head, String> {
             head.keeps = !has("close") && (head.keeps || has("keep-alive"));
         } else if name("content-type") {
             head.content_type = value.to_ascii_lowercase();
+        } else if name("content-encoding") && !value.eq_ignore_ascii_case("identity") {
+            head.encoding = Some(value.into_owned());
         } else if name("location") {
             head.location = Some(value.into_owned());
         }

@@ -11,7 +11,7 @@ use proptest::prelude::{ProptestConfig, any, proptest};
 use tonic::codegen::http::{HeaderMap, HeaderValue, StatusCode};
 use tonic::{Code, Status};
 
-use super::{Messages, framed};
+use super::{Messages, Share, framed};
 
 /// An answer by script.
 struct Script(VecDeque<Result<Frame<Bytes>, Status>>);
@@ -46,6 +46,7 @@ fn messages(http: StatusCode, frames: Vec<Result<Frame<Bytes>, Status>>) -> Mess
         piece: Bytes::new(),
         partial: BytesMut::new(),
         over: false,
+        share: Share::default(),
     }
 }
 
