@@ -62,10 +62,11 @@ const HOUSE: &[(&str, &[&str])] = &[
 /// The same for `backends/src/`: a protocol may use the engine, never another
 /// protocol.
 const SIDE_DOOR: &[(&str, &[&str])] = &[
-    ("api_server", &["engine", "spend", "tls"]),
+    ("api_server", &["engine", "fuzzing", "spend", "tls"]),
     ("engine", &[]),
     ("entry", &["api_server", "engine", "triton", "yardstick"]),
     ("error", &[]),
+    ("fuzzing", &["api_server", "triton"]),
     (
         "lib",
         &[
@@ -73,6 +74,7 @@ const SIDE_DOOR: &[(&str, &[&str])] = &[
             "engine",
             "entry",
             "error",
+            "fuzzing",
             "request",
             "sink",
             "spend",
@@ -87,7 +89,7 @@ const SIDE_DOOR: &[(&str, &[&str])] = &[
     ("spend", &[]),
     ("tls", &[]),
     ("trace", &[]),
-    ("triton", &["engine", "spend", "tls"]),
+    ("triton", &["engine", "fuzzing", "spend", "tls"]),
     ("yardstick", &["api_server", "engine", "triton"]),
 ];
 

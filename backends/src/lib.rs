@@ -10,6 +10,9 @@ mod api_server;
 pub mod engine;
 mod entry;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod request;
 mod sink;
 mod spend;

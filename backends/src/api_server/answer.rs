@@ -77,16 +77,19 @@ impl Answer {
             self.text(text, sink);
             return Ok(Flow::More);
         }
+        self.unusual(data, sink)
+    }
+
+    /// The same for an event of any shape.
+    ///
+    /// # Errors
+    /// As [`Self::event`].
+    pub(super) fn unusual(&mut self, data: &[u8], sink: &mut Sink) -> Result<Flow, Error> {
         let data = str::from_utf8(data).map_err(|error| {
             sink.event();
             let words = format!("the server's stream is no UTF-8 ({error})");
             Error::new(ErrorKind::Malformed, words)
         })?;
-        self.unusual(data, sink)
-    }
-
-    /// The same for an event of any shape.
-    fn unusual(&mut self, data: &str, sink: &mut Sink) -> Result<Flow, Error> {
         if data.trim() == "[DONE]" {
             return Ok(Flow::Done);
         }

@@ -343,6 +343,10 @@ pub(crate) fn connect(target: Target) -> Result<Arc<dyn Backend>, Error> {
     Ok(Arc::new(ApiServer::new(target, transport::POOL_IDLE)?))
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[path = "client_fuzzing.rs"]
+pub(super) mod fuzzing;
+
 #[cfg(test)]
 #[path = "client_tests.rs"]
 mod tests;

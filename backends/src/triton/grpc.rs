@@ -64,14 +64,7 @@ pub(super) async fn call(
         Some(status) if status.code() != Code::Ok => Err(status),
         status => {
             let http = response.status();
-            Ok(Messages {
-                body: response.into_body(),
-                http,
-                has_status: status.is_some(),
-                piece: Bytes::new(),
-                partial: BytesMut::new(),
-                over: false,
-            })
+            Ok(Messages::of(response.into_body(), http, status.is_some()))
         }
     }
 }
@@ -91,6 +84,19 @@ pub(super) struct Messages<B = Received> {
 }
 
 impl<B: Body<Data = Bytes, Error = Status> + Unpin> Messages<B> {
+    /// The messages of an answer whose headers have come, with the call's status
+    /// or without.
+    pub(super) fn of(body: B, http: StatusCode, has_status: bool) -> Self {
+        Self {
+            body,
+            http,
+            has_status,
+            piece: Bytes::new(),
+            partial: BytesMut::new(),
+            over: false,
+        }
+    }
+
     /// The next message, without its prefix; `None` at a good end. May be
     /// cancelled without losing a message.
     ///

@@ -39,14 +39,7 @@ fn trailers(status: &'static str) -> Result<Frame<Bytes>, Status> {
 }
 
 fn messages(http: StatusCode, frames: Vec<Result<Frame<Bytes>, Status>>) -> Messages<Script> {
-    Messages {
-        body: Script(frames.into()),
-        http,
-        has_status: false,
-        piece: Bytes::new(),
-        partial: BytesMut::new(),
-        over: false,
-    }
+    Messages::of(Script(frames.into()), http, false)
 }
 
 /// Every message, and how the call ended.

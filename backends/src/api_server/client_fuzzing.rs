@@ -1,0 +1,124 @@
+//! One answer as the measured client takes it, off a socket and in given pieces;
+//! see [`crate::fuzzing`]. The server's end of the socket is here, so no port is
+//! used; what reads is what measures.
+
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::OnceCell;
+
+use super::{ApiServer, Family, Known, transport};
+use crate::{Clock, Error, Finish, PromptMode, Pulse, Sink, Target};
+
+/// What a server does that the client knows of.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::api_server) struct Server {
+    pub(in crate::api_server) streams: bool,
+    pub(in crate::api_server) says_why_it_ends: bool,
+}
+
+/// What came of an answer, without its times.
+#[derive(Debug, PartialEq)]
+pub(in crate::api_server) struct Outcome {
+    pub(in crate::api_server) finish: Result<Finish, Error>,
+    /// Of each mark.
+    pub(in crate::api_server) tokens: Vec<u32>,
+    pub(in crate::api_server) text: String,
+    pub(in crate::api_server) first_text_bytes: usize,
+    has_event: bool,
+    /// Connections that can be used again.
+    kept: usize,
+}
+
+impl Outcome {
+    pub(in crate::api_server) fn of(
+        finish: Result<Finish, Error>,
+        sink: Sink,
+        kept: usize,
+    ) -> Self {
+        let trace = sink.into_trace();
+        Self {
+            finish,
+            tokens: trace.marks.iter().map(|mark| mark.tokens).collect(),
+            text: trace.text,
+            first_text_bytes: trace.first_text_bytes,
+            has_event: trace.first_event_ns.is_some(),
+            kept,
+        }
+    }
+}
+
+thread_local! {
+    static RUNTIME: Runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+}
+
+/// Asks a server that answers with these pieces and closes the connection. Each
+/// piece is read before the next is sent.
+pub(in crate::api_server) fn asked(pieces: &[&[u8]], server: Server) -> Outcome {
+    RUNTIME.with(|runtime| runtime.block_on(play(pieces, server)))
+}
+
+async fn play(pieces: &[&[u8]], server: Server) -> Outcome {
+    let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
+    ours.set_nonblocking(true).expect("a mode of sockets");
+    // Read and written as any other; it has no port that could run out.
+    let ours = std::net::TcpStream::from(OwnedFd::from(ours));
+    let connection = transport::over(TcpStream::from_std(ours).expect("a socket"));
+    let client = client(server);
+    let mut sink = Sink::start(Clock::start(), Pulse::default(), 16);
+    let finish = {
+        let mut answer = pin!(client.answered(connection, b"", server.streams, &mut sink));
+        let mut finish = Poll::Pending;
+        for piece in pieces {
+            theirs.write_all(piece).expect("room in the socket");
+            // Hears of what has come; the second look is for what was woken by it.
+            tokio::task::yield_now().await;
+            finish = futures_util::poll!(&mut answer);
+            if finish.is_ready() {
+                break;
+            }
+        }
+        drop(theirs);
+        match finish {
+            Poll::Ready(finish) => finish,
+            Poll::Pending => answer.await,
+        }
+    };
+    let kept = client.transport.kept_bytes().len();
+    Outcome::of(finish, sink, kept)
+}
+
+/// A client that has asked its server about itself.
+fn client(server: Server) -> ApiServer {
+    let target = Target {
+        address: "127.0.0.1:1".to_owned(),
+        model: None,
+        api_key: None,
+        prompt_mode: PromptMode::Raw,
+        connect_timeout: Duration::from_secs(1),
+        probe_timeout: Duration::from_secs(1),
+    };
+    let mut client = ApiServer::new(target, Duration::from_secs(4)).expect("a good address");
+    client.known = OnceCell::new_with(Some(Known {
+        model: "m".to_owned(),
+        family: Family {
+            name: "fuzzed".to_owned(),
+            session_id: false,
+            usage_in_streams: true,
+            finish_reason_in_streams: server.says_why_it_ends,
+            encode: false,
+        },
+        session_tokens: None,
+        simulated: false,
+    }));
+    client
+}
