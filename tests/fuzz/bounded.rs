@@ -3,6 +3,8 @@
 //! does is ended by the allocator, which the fuzzer takes for a crash.
 
 use std::alloc::System;
+use std::panic;
+use std::sync::Once;
 
 use cap::Cap;
 
@@ -12,7 +14,17 @@ const INPUT_BYTES_MAX: usize = 16 << 20;
 #[global_allocator]
 static MEMORY: Cap<System> = Cap::new(System, usize::MAX);
 
+static PREPARED: Once = Once::new();
+
 pub fn run(target: impl FnOnce()) {
+    PREPARED.call_once(|| {
+        // What tells of a panic reads the binary's own lines, which takes more.
+        let tell = panic::take_hook();
+        panic::set_hook(Box::new(move |what| {
+            let _ = MEMORY.set_limit(usize::MAX);
+            tell(what);
+        }));
+    });
     let limit = MEMORY.allocated() + INPUT_BYTES_MAX;
     MEMORY.set_limit(limit).expect("more than is taken");
     target();
