@@ -23,7 +23,9 @@ pub(in crate::api_server) struct Server {
     pub(in crate::api_server) says_why_it_ends: bool,
 }
 
-/// What came of an answer, without its times.
+/// What came of an answer, without its times. Whether its connection can be used
+/// again is not a part of it: the client waits for a quarter of a second for an
+/// answer's end, and a fuzzer may be put off for longer.
 #[derive(Debug, PartialEq)]
 pub(in crate::api_server) struct Outcome {
     pub(in crate::api_server) finish: Result<Finish, Error>,
@@ -32,16 +34,10 @@ pub(in crate::api_server) struct Outcome {
     pub(in crate::api_server) text: String,
     pub(in crate::api_server) first_text_bytes: usize,
     has_event: bool,
-    /// Connections that can be used again.
-    kept: usize,
 }
 
 impl Outcome {
-    pub(in crate::api_server) fn of(
-        finish: Result<Finish, Error>,
-        sink: Sink,
-        kept: usize,
-    ) -> Self {
+    pub(in crate::api_server) fn of(finish: Result<Finish, Error>, sink: Sink) -> Self {
         let trace = sink.into_trace();
         Self {
             finish,
@@ -49,7 +45,6 @@ impl Outcome {
             text: trace.text,
             first_text_bytes: trace.first_text_bytes,
             has_event: trace.first_event_ns.is_some(),
-            kept,
         }
     }
 }
@@ -93,8 +88,7 @@ async fn play(pieces: &[&[u8]], server: Server) -> Outcome {
             Poll::Pending => answer.await,
         }
     };
-    let kept = client.transport.kept_bytes().len();
-    Outcome::of(finish, sink, kept)
+    Outcome::of(finish, sink)
 }
 
 /// A client that has asked its server about itself.

@@ -129,7 +129,7 @@ fn plainly(stream: &[u8], server: Server) -> Option<Outcome> {
     }
     let mut sink = sink();
     let finish = answer(&plain_events(stream), server, &mut sink);
-    Some(Outcome::of(finish, sink, 0))
+    Some(Outcome::of(finish, sink))
 }
 
 fn answer(events: &[Vec<u8>], server: Server, sink: &mut Sink) -> Result<Finish, Error> {
@@ -206,8 +206,8 @@ pub fn json(data: &[u8]) {
         finished
     };
     let (quick, plain) = (
-        Outcome::of(finished.clone(), quick, 0),
-        Outcome::of(finished, plain, 0),
+        Outcome::of(finished.clone(), quick),
+        Outcome::of(finished, plain),
     );
     assert_eq!(quick, plain);
     let whole = Answer::whole(content, &mut sink());
