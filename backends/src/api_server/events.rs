@@ -170,7 +170,8 @@ impl Events {
         let bytes = self.connection.bytes(piece);
         if let Start::Unseen = self.start {
             match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-                None => return Ok(false),
+                // They may begin a line: the splitter has to see them.
+                None => return Ok(true),
                 Some(b'{' | b'[') => self.start = Start::Json(Vec::new()),
                 Some(_) => self.start = Start::Events,
             }

@@ -206,7 +206,7 @@ impl Transport {
     }
 
     /// How many bytes the buffer of each idle connection takes.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn kept_bytes(&self) -> Vec<usize> {
         let idle = std::iter::from_fn(|| self.pool.idle());
         idle.map(|connection| connection.buffer_bytes()).collect()
