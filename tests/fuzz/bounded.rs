@@ -16,17 +16,23 @@ static MEMORY: Cap<System> = Cap::new(System, usize::MAX);
 
 static PREPARED: Once = Once::new();
 
+/// Runs one input. The first has no limit: models are loaded then, and runtimes made.
 pub fn run(target: impl FnOnce()) {
-    PREPARED.call_once(|| {
-        // What tells of a panic reads the binary's own lines, which takes more.
-        let tell = panic::take_hook();
-        panic::set_hook(Box::new(move |what| {
-            let _ = MEMORY.set_limit(usize::MAX);
-            tell(what);
-        }));
-    });
+    if !PREPARED.is_completed() {
+        PREPARED.call_once(prepare);
+        return target();
+    }
     let limit = MEMORY.allocated() + INPUT_BYTES_MAX;
     MEMORY.set_limit(limit).expect("more than is taken");
     target();
     MEMORY.set_limit(usize::MAX).expect("no limit");
+}
+
+fn prepare() {
+    // What tells of a panic reads the binary's own lines, which takes more.
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |what| {
+        let _ = MEMORY.set_limit(usize::MAX);
+        tell(what);
+    }));
 }

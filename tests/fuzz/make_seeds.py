@@ -206,6 +206,8 @@ END = b'{"interrupted":false,"span_ns":1000,"client_cpu_ns":10}'
 write("records", "whole", folder(3, 9, run=RUN + b"}", requests=REQUESTS, recount=b'{"answers":[[0,3,1],[1,3,1]]}', end=END))
 write("records", "died", folder(0, 40, requests=REQUESTS + b'{"index":1,"sl'))
 write("records", "blocks", folder(3, 1, run=RUN + EXPERIMENT, requests=request(0, 100) + request(1, 140, 1) + request(0, 90, 0, ',"lead_in":true'), blocks=block(0, 100) + block(1, 140), end=END))
+for kind in range(4, 64, 4):
+    write("records", f"forms-{kind:02}", folder(3 | kind, 1, run=RUN + EXPERIMENT, requests=request(0, 100) + request(1, 140, 1) + request(0, 90, 0, ',"lead_in":true'), blocks=block(0, 100) + block(1, 140), end=END))
 write("records", "failed", folder(0, 3, requests=b'{"index":0,"slot":0,"prompt_tokens":1,"requested_tokens":2,"scheduled_ns":1,"issued_ns":2,"end_ns":3,"outcome":"connect","error":"refused","marks":[]}\n', end=END))
 write("records", "backwards", folder(0, 0, requests=b'{"index":4294967295,"slot":4294967295,"prompt_tokens":4294967295,"requested_tokens":0,"scheduled_ns":18446744073709551615,"issued_ns":5,"end_ns":0,"outcome":"ok","marks":[[7,1],[3,4294967295]]}\n', end=b'{"interrupted":true,"span_ns":0}'))
 write("records", "other-format", folder(1, 0, run=RUN.replace(b'"format":1', b'"format":99') + b"}"))

@@ -268,3 +268,16 @@ fn blanks_in_front_are_part_of_the_first_line() {
         assert_eq!(asked(&[pieces.concat().as_bytes()], server), cut);
     }
 }
+
+/// Found by the fuzzer: the line that was shown ended where it began.
+#[test]
+fn bare_json_is_shown_whatever_is_in_front() {
+    use super::fuzzing::{Server, asked};
+    let server = Server {
+        streams: true,
+        says_why_it_ends: false,
+    };
+    let answer = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n\n {\"text\":\"a\"}\n";
+    let error = asked(&[answer.as_bytes()], server).finish.expect_err("no events");
+    assert!(error.message.contains("{\"text\":\"a\"}"), "{error}");
+}
