@@ -290,7 +290,10 @@ fn rows_are_not_swallowed_by_an_open_cell() {
     std::fs::write(&path, &there).expect("writable");
     for error in [check(&path), append(&path, &[row_of(&sound())])] {
         let error = format!("{:#}", error.expect_err("an open cell"));
-        assert!(error.contains("quote") && error.contains("--csv"), "{error}");
+        assert!(
+            error.contains("quote") && error.contains("--csv"),
+            "{error}"
+        );
     }
     assert_eq!(std::fs::read_to_string(&path).expect("there"), there);
     std::fs::write(&path, format!("{there}\"")).expect("writable");

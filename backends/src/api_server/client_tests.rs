@@ -261,7 +261,12 @@ fn blanks_in_front_are_part_of_the_first_line() {
     };
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
     for (blanks, text) in [(" ", "b"), ("\n\n", "ab")] {
-        let body = format!("{}{}{}", EVENTS[0], EVENTS[0].replace("\"a\"", "\"b\""), EVENTS[2]);
+        let body = format!(
+            "{}{}{}",
+            EVENTS[0],
+            EVENTS[0].replace("\"a\"", "\"b\""),
+            EVENTS[2]
+        );
         let pieces = [head, blanks, &body];
         let cut = asked(&pieces.map(str::as_bytes), server);
         assert_eq!(cut.text, text, "{blanks:?}");
@@ -278,6 +283,8 @@ fn bare_json_is_shown_whatever_is_in_front() {
         says_why_it_ends: false,
     };
     let answer = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n\n {\"text\":\"a\"}\n";
-    let error = asked(&[answer.as_bytes()], server).finish.expect_err("no events");
+    let error = asked(&[answer.as_bytes()], server)
+        .finish
+        .expect_err("no events");
     assert!(error.message.contains("{\"text\":\"a\"}"), "{error}");
 }

@@ -28,11 +28,19 @@ pub fn run(data: &[u8]) {
     let path = folder.path().join("rows.csv");
     fs::write(&path, &there).expect("writable");
     let checked = check(&path);
-    assert_eq!(fs::read(&path).expect("there"), there, "a check changes nothing");
+    assert_eq!(
+        fs::read(&path).expect("there"),
+        there,
+        "a check changes nothing"
+    );
     let rows = rows(content);
     let appended = append(&path, &rows);
     let found = fs::read(&path).expect("there");
-    assert_eq!(checked.is_ok(), appended.is_ok(), "what is checked is what is done");
+    assert_eq!(
+        checked.is_ok(),
+        appended.is_ok(),
+        "what is checked is what is done"
+    );
     let left = fs::read_dir(folder.path()).expect("there").count();
     assert_eq!(left, 1, "no other file is left");
     if let Err(error) = appended {
@@ -48,9 +56,21 @@ pub fn run(data: &[u8]) {
     } else {
         records(&there)
     };
-    assert_eq!(all.len(), before.len() + rows.len(), "one record for each row");
-    assert_eq!(all[..before.len()], before, "what was there is read as before");
-    assert_eq!(all[before.len()..], rows, "rows are read as they were written");
+    assert_eq!(
+        all.len(),
+        before.len() + rows.len(),
+        "one record for each row"
+    );
+    assert_eq!(
+        all[..before.len()],
+        before,
+        "what was there is read as before"
+    );
+    assert_eq!(
+        all[before.len()..],
+        rows,
+        "rows are read as they were written"
+    );
 }
 
 /// Two rows, one of them with what is hard to write.

@@ -20,7 +20,10 @@ pub fn run(data: &[u8]) {
     let text = String::from_utf8_lossy(content);
     match kind % 8 {
         0 => line(&["profile", "--api-key", KEY, "--backend"], &text),
-        1 => line(&["compare", "--api-key", KEY, "tokenizer", "dataset"], &text),
+        1 => line(
+            &["compare", "--api-key", KEY, "tokenizer", "dataset"],
+            &text,
+        ),
         2 => {
             for verb in ["demo", "serve", "calibrate", "report", "dataset"] {
                 line(&[verb], &text);
@@ -151,7 +154,12 @@ const OF_PROFILE: [&str; 22] = [
 
 /// The same of `compare`.
 const OF_COMPARE: [&str; 6] = [
-    "blocks", "fail-if", "margin", "max-time", "precision", "primary",
+    "blocks",
+    "fail-if",
+    "margin",
+    "max-time",
+    "precision",
+    "primary",
 ];
 
 /// One flag, chosen by the first byte, with the rest of the line as its value.
@@ -169,7 +177,13 @@ fn value(content: &[u8]) {
         }
         None => {
             let flag = OF_COMPARE[which - OF_PROFILE.len()];
-            let fixed = ["compare", "--backend=tis=a:1", "--backend=api_server=b:2", "t", "d"];
+            let fixed = [
+                "compare",
+                "--backend=tis=a:1",
+                "--backend=api_server=b:2",
+                "t",
+                "d",
+            ];
             line(&fixed, &format!("--{flag}={text}"));
         }
     }

@@ -99,10 +99,15 @@ fn loaded(folder: &Path) -> Option<Run> {
     // What follows the last line feed is a line only if there is anything.
     let lines: Vec<_> = lines.collect();
     let whole = &lines[..lines.len() - usize::from(list.is_empty() || list.ends_with(b"\n"))];
-    let plain = whole.iter().map(|line| serde_json::from_slice::<Record>(line));
+    let plain = whole
+        .iter()
+        .map(|line| serde_json::from_slice::<Record>(line));
     let broken = plain.clone().filter(Result::is_err).count();
     let read = run.records.len() + run.lead_in.len();
-    assert_eq!((read, run.broken_lines as usize), (whole.len() - broken, broken));
+    assert_eq!(
+        (read, run.broken_lines as usize),
+        (whole.len() - broken, broken)
+    );
     Some(run)
 }
 
@@ -118,7 +123,11 @@ fn torn_off(folder: &Path, run: &Run, torn: u8) {
     let count = |run: &Run| run.records.len() + run.lead_in.len() + run.broken_lines as usize;
     assert!(count(&short) >= feeds(left) && count(&short) <= count(run));
     for record in short.records.iter().chain(&short.lead_in) {
-        let there = run.records.iter().chain(&run.lead_in).any(|one| one == record);
+        let there = run
+            .records
+            .iter()
+            .chain(&run.lead_in)
+            .any(|one| one == record);
         // Half a line may be a whole object only where the rest of it was no JSON.
         assert!(there || short.broken_lines < run.broken_lines);
     }

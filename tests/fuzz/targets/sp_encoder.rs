@@ -32,7 +32,8 @@ fn text_of(shape: u8, rest: &[u8], reference: &Reference) -> String {
     }
     let numbers = rest.as_chunks::<2>().0.iter();
     let pieces = numbers.map(|&number| {
-        let number = usize::from(u16::from_le_bytes(number)) * if shape & 0x40 == 0 { 1 } else { 3 };
+        let number =
+            usize::from(u16::from_le_bytes(number)) * if shape & 0x40 == 0 { 1 } else { 3 };
         let (text, _) = &reference.pieces[number % reference.pieces.len()];
         if shape & 0x20 == 0 {
             text.replace('\u{2581}', " ")
@@ -49,11 +50,21 @@ pub fn run(data: &[u8]) {
     };
     let (tokenizer, reference) = &MODELS[usize::from(shape & 0x1F) % MODELS.len()];
     let text = text_of(shape, rest, reference);
-    let ids = tokenizer.encode(&text).expect("SentencePiece refuses no text");
+    let ids = tokenizer
+        .encode(&text)
+        .expect("SentencePiece refuses no text");
     assert_eq!(ids, reference.encode(&text), "{text:?}");
-    assert_eq!(tokenizer.encode(&text).expect("again"), ids, "a second time: {text:?}");
+    assert_eq!(
+        tokenizer.encode(&text).expect("again"),
+        ids,
+        "a second time: {text:?}"
+    );
     if reference.byte_fallback {
-        let prefix = if reference.add_dummy_prefix && !text.is_empty() { " " } else { "" };
+        let prefix = if reference.add_dummy_prefix && !text.is_empty() {
+            " "
+        } else {
+            ""
+        };
         // U+2581 is how a space is written, or three bytes of its own.
         let spaced = |text: &str| text.replace('\u{2581}', " ");
         let decoded = String::from_utf8(tokenizer.decode_bytes(&ids)).expect("whole characters");

@@ -22,7 +22,13 @@ pub fn run(data: &[u8]) {
     let reference = Reference::of(model);
     // All pieces in a row, forwards and backwards, meet merges that the text of
     // the input seldom does.
-    let pieces = || reference.pieces.iter().map(|(text, _)| text.as_str()).take(200);
+    let pieces = || {
+        reference
+            .pieces
+            .iter()
+            .map(|(text, _)| text.as_str())
+            .take(200)
+    };
     let texts = [
         String::from_utf8_lossy(text).into_owned(),
         pieces().collect(),
@@ -30,7 +36,9 @@ pub fn run(data: &[u8]) {
     ];
     for text in texts {
         let text: String = text.chars().take(2000).collect();
-        let ids = tokenizer.encode(&text).expect("SentencePiece refuses no text");
+        let ids = tokenizer
+            .encode(&text)
+            .expect("SentencePiece refuses no text");
         assert_eq!(ids, reference.encode(&text), "{text:?}");
         tokenizer.decode_bytes(&ids);
     }
