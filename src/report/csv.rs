@@ -4,12 +4,15 @@
 //! so that old and new rows can be laid side by side. A file of another header
 //! is refused and stays as it is.
 
+mod there;
+
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use self::there::{Begun, ends_with_line_feed, rows_fit};
 use super::format::{ABSENT, plain, seconds, token_source};
 use crate::record::Run;
 use crate::stats::words::one_line;
@@ -72,9 +75,6 @@ pub const HEADER: [&str; 49] = [
 
 /// Places of the seconds after LMDeploy's columns: microseconds.
 const FINE: usize = 6;
-
-/// Longest header that is read from a file that may be anything.
-const HEADER_LIMIT: u64 = 1 << 16;
 
 /// The row of one run, as long as [`HEADER`]. `-` stands for what the run does
 /// not have.
@@ -166,7 +166,7 @@ fn words(text: &str) -> String {
 ///
 /// # Errors
 /// When `path` is a folder, lies in none, cannot be written, or is a file with
-/// another header.
+/// another header or that ends within a cell.
 pub fn check(path: &Path) -> Result<()> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => bail!(
@@ -179,7 +179,7 @@ pub fn check(path: &Path) -> Result<()> {
             // Opened for appending and not written: nothing changes.
             let opened = OpenOptions::new().append(true).open(path);
             opened.with_context(|| unwritable(path))?;
-            header_fits(path).map(drop)
+            rows_fit(path).map(drop)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let folder = folder(path);
@@ -213,51 +213,6 @@ fn folder(path: &Path) -> PathBuf {
     }
 }
 
-/// Whether the file is empty or begins with [`HEADER`]; says which.
-fn header_fits(path: &Path) -> Result<Begun> {
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut begin = Vec::new();
-    file.take(HEADER_LIMIT)
-        .read_to_end(&mut begin)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    if begin.is_empty() {
-        return Ok(Begun::Empty);
-    }
-    // A spreadsheet may have saved the file with a byte order mark.
-    let text = begin.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&begin);
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(text);
-    let mut found = csv::ByteRecord::new();
-    reader
-        .read_byte_record(&mut found)
-        .with_context(|| format!("{} is no CSV; give another file with --csv", path.display()))?;
-    for place in 0..HEADER.len().max(found.len()) {
-        let expected = HEADER.get(place).map(|name| format!("`{name}`"));
-        let there = found
-            .get(place)
-            .map(|name| format!("`{}`", one_line(&String::from_utf8_lossy(name), 60)));
-        if expected != there {
-            let (nothing, number) = ("nothing".to_owned(), place + 1);
-            bail!(
-                "the CSV {} has another header: column {number} is {} where {} belongs; it was not changed: give another file with --csv",
-                path.display(),
-                there.as_ref().unwrap_or(&nothing),
-                expected.as_ref().unwrap_or(&nothing)
-            );
-        }
-    }
-    Ok(Begun::Headed)
-}
-
-/// What a file holds already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Begun {
-    Empty,
-    Headed,
-}
-
 /// Appends `rows`, after the header where the file is new. All rows go out in
 /// one write at the file's end, so that two processes that append to one file
 /// do not mix their lines; a new file appears with its rows already in it.
@@ -279,7 +234,7 @@ pub fn append(path: &Path, rows: &[Vec<String>]) -> Result<()> {
     }
     let regular = fs::metadata(path).is_ok_and(|found| found.is_file());
     let begun = match regular {
-        true => header_fits(path)?,
+        true => rows_fit(path)?,
         false => Begun::Empty,
     };
     let mut text = lines(begun == Begun::Empty, rows)?;
@@ -367,17 +322,6 @@ fn create_whole(path: &Path, text: &[u8]) -> io::Result<()> {
     file.persist_noclobber(path)
         .map(drop)
         .map_err(|error| error.error)
-}
-
-fn ends_with_line_feed(path: &Path) -> Result<bool> {
-    let read = || -> io::Result<bool> {
-        let mut file = File::open(path)?;
-        file.seek(SeekFrom::End(-1))?;
-        let mut last = [0];
-        file.read_exact(&mut last)?;
-        Ok(last == *b"\n")
-    };
-    read().with_context(|| format!("cannot read {}", path.display()))
 }
 
 #[cfg(test)]
