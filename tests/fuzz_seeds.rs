@@ -2,7 +2,11 @@
 //! found, and no target rots. See `tests/fuzz/README.md`; the targets of the wires
 //! are played in `backends/src/fuzzing.rs`.
 
-#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test may stop at the first surprise"
+)]
 
 use std::fs;
 use std::panic::catch_unwind;

@@ -2,6 +2,11 @@
 //! see [`crate::fuzzing`]. The server's end of the socket is here, so no port is
 //! used; what reads is what measures.
 
+#![expect(
+    clippy::expect_used,
+    reason = "without a socket or a runtime nothing can be fuzzed"
+)]
+
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;

@@ -6,7 +6,7 @@ use std::fs;
 
 use pairbench::report::csv::{HEADER, append, check};
 
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Some((&kind, content)) = data.split_first() else {
         return;
     };

@@ -13,7 +13,7 @@ use pairbench::stats::{Condition, Metric};
 /// A key that is to be found nowhere.
 const KEY: &str = "sesame-8c1f";
 
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Some((&kind, content)) = data.split_first() else {
         return;
     };

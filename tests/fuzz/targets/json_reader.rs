@@ -48,7 +48,7 @@ fn read(data: &[u8], format: Option<DatasetFormat>) -> Option<Content> {
     }
 }
 
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let mut archive = GzEncoder::new(Vec::new(), Compression::none());
     archive.write_all(data).expect("memory");
     let archive = archive.finish().expect("memory");

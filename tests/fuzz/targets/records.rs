@@ -22,7 +22,7 @@ const FILES: [&str; 6] = [
     "calibration.json",
 ];
 
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Some((&[kind, torn], rest)) = data.split_first_chunk::<2>() else {
         return;
     };

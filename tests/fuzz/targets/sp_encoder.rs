@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use pairbench::workload::Tokenizer;
 
+#[allow(dead_code, reason = "each target needs a part of it")]
 #[path = "../../sentencepiece/reference.rs"]
 mod reference;
 
@@ -44,7 +45,7 @@ fn text_of(shape: u8, rest: &[u8], reference: &Reference) -> String {
     pieces.collect()
 }
 
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Some((&shape, rest)) = data.split_first() else {
         return;
     };

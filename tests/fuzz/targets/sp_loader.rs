@@ -5,12 +5,13 @@
 
 use pairbench::workload::Tokenizer;
 
+#[allow(dead_code, reason = "each target needs a part of it")]
 #[path = "../../sentencepiece/reference.rs"]
 mod reference;
 
 use reference::Reference;
 
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let Some((&[low, high], rest)) = data.split_first_chunk::<2>() else {
         return;
     };
