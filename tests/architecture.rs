@@ -62,7 +62,10 @@ const HOUSE: &[(&str, &[&str])] = &[
 /// The same for `backends/src/`: a protocol may use the engine, never another
 /// protocol.
 const SIDE_DOOR: &[(&str, &[&str])] = &[
-    ("api_server", &["engine", "reach", "spend", "tls"]),
+    (
+        "api_server",
+        &["engine", "fuzzing", "reach", "spend", "tls"],
+    ),
     ("engine", &[]),
     ("discreet", &["secret"]),
     (
@@ -79,6 +82,7 @@ const SIDE_DOOR: &[(&str, &[&str])] = &[
     ),
     ("error", &[]),
     ("reach", &[]),
+    ("fuzzing", &["api_server", "triton"]),
     (
         "lib",
         &[
@@ -88,6 +92,7 @@ const SIDE_DOOR: &[(&str, &[&str])] = &[
             "entry",
             "error",
             "reach",
+            "fuzzing",
             "request",
             "secret",
             "sink",
@@ -106,7 +111,7 @@ const SIDE_DOOR: &[(&str, &[&str])] = &[
     ("timers", &["sink"]),
     ("tls", &[]),
     ("trace", &[]),
-    ("triton", &["engine", "reach", "spend", "tls"]),
+    ("triton", &["engine", "fuzzing", "reach", "spend", "tls"]),
     ("yardstick", &["api_server", "engine", "triton"]),
 ];
 

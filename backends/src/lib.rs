@@ -13,6 +13,9 @@ mod discreet;
 pub mod engine;
 mod entry;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod reach;
 mod request;
 mod secret;

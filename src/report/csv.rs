@@ -5,6 +5,7 @@
 //! is refused and stays as it is.
 
 mod file;
+mod there;
 
 pub use file::{append, check};
 

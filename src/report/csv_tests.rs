@@ -35,6 +35,17 @@ fn read(path: &Path) -> Vec<Vec<String>> {
         .collect()
 }
 
+/// The same with rows of any length.
+fn read_flexible(path: &Path) -> Vec<csv::ByteRecord> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_path(path)
+        .expect("there");
+    let records = reader.byte_records().map(|record| record.expect("read"));
+    records.collect()
+}
+
 #[test]
 fn lmdeploys_nine_columns_come_first() {
     let line = HEADER[..9].join(",");
@@ -272,6 +283,28 @@ fn another_header_is_refused_and_stays() {
         }
         assert_eq!(std::fs::read_to_string(&path).expect("there"), there);
     }
+}
+
+/// Found by the fuzzer: behind a quote that nobody closed, rows became part of the
+/// cell, and no reader would have found them.
+#[test]
+fn rows_are_not_swallowed_by_an_open_cell() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let path = folder.path().join("rows.csv");
+    let header = HEADER.join(",");
+    let there = format!("{header}\n1,\"cut off");
+    std::fs::write(&path, &there).expect("writable");
+    for error in [check(&path), append(&path, &[row_of(&sound())])] {
+        let error = format!("{:#}", error.expect_err("an open cell"));
+        assert!(
+            error.contains("quote") && error.contains("--csv"),
+            "{error}"
+        );
+    }
+    assert_eq!(std::fs::read_to_string(&path).expect("there"), there);
+    std::fs::write(&path, format!("{there}\"")).expect("writable");
+    append(&path, &[row_of(&sound())]).expect("closed");
+    assert_eq!(read_flexible(&path).len(), 3);
 }
 
 #[test]

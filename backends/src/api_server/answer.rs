@@ -77,16 +77,19 @@ impl Answer {
             self.text(text, sink);
             return Ok(Flow::More);
         }
+        self.unusual(data, sink)
+    }
+
+    /// The same for an event of any shape.
+    ///
+    /// # Errors
+    /// As [`Self::event`].
+    pub(super) fn unusual(&mut self, data: &[u8], sink: &mut Sink) -> Result<Flow, Error> {
         let data = str::from_utf8(data).map_err(|error| {
             sink.event();
             let words = format!("the server's stream is no UTF-8 ({error})");
             Error::new(ErrorKind::Malformed, words)
         })?;
-        self.unusual(data, sink)
-    }
-
-    /// The same for an event of any shape.
-    fn unusual(&mut self, data: &str, sink: &mut Sink) -> Result<Flow, Error> {
         if data.trim() == "[DONE]" {
             return Ok(Flow::Done);
         }
@@ -94,10 +97,7 @@ impl Answer {
             Ok(chunk) => chunk,
             Err(error) => {
                 sink.event();
-                return Err(malformed(
-                    &format!("an event that cannot be read ({error})"),
-                    data,
-                ));
+                return Err(unreadable("an event", &error, data));
             }
         };
         let choice = chunk
@@ -231,9 +231,8 @@ impl Answer {
             return Err(error);
         }
         let mut answer = Self::new(false);
-        let chunk: Chunk<'_> = serde_json::from_str(&text).map_err(|error| {
-            malformed(&format!("an answer that cannot be read ({error})"), &text)
-        })?;
+        let chunk: Chunk<'_> =
+            serde_json::from_str(&text).map_err(|error| unreadable("an answer", &error, &text))?;
         let choice = chunk.choices.iter().flatten().next();
         let choice = choice.ok_or_else(|| malformed("an answer without a choice", &text))?;
         let ending = ending_of(choice)?;
@@ -280,6 +279,13 @@ fn shrunk(before: u32, after: u32) -> Error {
         ErrorKind::Malformed,
         format!("the server's running count of tokens shrank from {before} to {after}"),
     )
+}
+
+/// What serde says is the server's word, too: it repeats a string that it did not
+/// expect.
+fn unreadable(what: &str, error: &serde_json::Error, data: &str) -> Error {
+    let why = excerpt(&error.to_string());
+    malformed(&format!("{what} that cannot be read ({why})"), data)
 }
 
 fn malformed(what: &str, data: &str) -> Error {

@@ -196,6 +196,18 @@ fn failures_inside_a_stream_are_failures() {
     }
 }
 
+/// Found by the fuzzer: serde repeats a string that it did not expect, all of it.
+#[test]
+fn an_error_is_short_whatever_the_server_sends() {
+    let long = format!(r#"{{"choices":[{{"index":"{}"}}]}}"#, "no ".repeat(5_000));
+    let streamed = play(true, &[&long]).0;
+    let whole = Answer::whole(long.as_bytes(), &mut sink());
+    for error in [streamed, whole].map(|outcome| outcome.expect_err("no number")) {
+        assert!(error.message.len() < 1_000, "{} bytes", error.message.len());
+        assert!(error.message.contains("cannot be read"), "{error}");
+    }
+}
+
 #[test]
 fn a_whole_answer_is_one_mark() {
     let mut chat = sink();

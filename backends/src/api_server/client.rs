@@ -134,8 +134,9 @@ impl ApiServer {
         let body = &answer.body;
         serde_json::from_slice(body).map_err(|error| {
             errors::in_body(body).unwrap_or_else(|| {
+                let why = excerpt(&error.to_string());
                 let text = excerpt(&String::from_utf8_lossy(body));
-                let words = format!("{path} did not answer with a length ({error}): {text}");
+                let words = format!("{path} did not answer with a length ({why}): {text}");
                 Error::new(ErrorKind::Malformed, words)
             })
         })
@@ -319,8 +320,8 @@ fn no_models(error: &serde_json::Error, body: &[u8]) -> Error {
     Error::new(
         ErrorKind::Protocol,
         format!(
-            "/v1/models did not answer with a list of models, so this is no api_server ({error}): \
-             {}",
+            "/v1/models did not answer with a list of models, so this is no api_server ({}): {}",
+            excerpt(&error.to_string()),
             excerpt(&String::from_utf8_lossy(body))
         ),
     )
@@ -346,6 +347,10 @@ async fn no_stream(connection: &mut Connection, content_type: &str) -> Error {
 pub(crate) fn connect(target: Target) -> Result<Arc<dyn Backend>, Error> {
     Ok(Arc::new(ApiServer::new(target, transport::POOL_IDLE)?))
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+#[path = "client_fuzzing.rs"]
+pub(super) mod fuzzing;
 
 #[cfg(test)]
 #[path = "client_tests.rs"]

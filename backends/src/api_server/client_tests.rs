@@ -250,3 +250,42 @@ async fn a_certificate_of_nobody_is_refused() {
     assert_eq!(error.kind, ErrorKind::Connect, "{error}");
     assert!(error.message.contains("certificate"), "{error}");
 }
+
+/// Found by the fuzzer: blanks that came by themselves were taken for nothing, and
+/// what followed them for the start of a line.
+#[test]
+fn blanks_in_front_are_part_of_the_first_line() {
+    use super::fuzzing::{Server, asked};
+    let server = Server {
+        streams: true,
+        says_why_it_ends: false,
+    };
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+    for (blanks, text) in [(" ", "b"), ("\n\n", "ab")] {
+        let body = format!(
+            "{}{}{}",
+            EVENTS[0],
+            EVENTS[0].replace("\"a\"", "\"b\""),
+            EVENTS[2]
+        );
+        let pieces = [head, blanks, &body];
+        let cut = asked(&pieces.map(str::as_bytes), server);
+        assert_eq!(cut.text, text, "{blanks:?}");
+        assert_eq!(asked(&[pieces.concat().as_bytes()], server), cut);
+    }
+}
+
+/// Found by the fuzzer: the line that was shown ended where it began.
+#[test]
+fn bare_json_is_shown_whatever_is_in_front() {
+    use super::fuzzing::{Server, asked};
+    let server = Server {
+        streams: true,
+        says_why_it_ends: false,
+    };
+    let answer = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n\n {\"text\":\"a\"}\n";
+    let error = asked(&[answer.as_bytes()], server)
+        .finish
+        .expect_err("no events");
+    assert!(error.message.contains("{\"text\":\"a\"}"), "{error}");
+}

@@ -167,13 +167,18 @@ impl Events {
 
     /// Looks at the first bytes of the body: whether they may be read on.
     fn look(&mut self, piece: Range<usize>) -> Result<bool, Error> {
-        let bytes = self.connection.bytes(piece);
+        let mut bytes = self.connection.bytes(piece);
         if let Start::Unseen = self.start {
-            match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-                None => return Ok(false),
-                Some(b'{' | b'[') => self.start = Start::Json(Vec::new()),
-                Some(_) => self.start = Start::Events,
-            }
+            let first = bytes.iter().position(|byte| !byte.is_ascii_whitespace());
+            let Some(first) = first else {
+                // They may begin a line: the splitter has to see them.
+                return Ok(true);
+            };
+            bytes = &bytes[first..];
+            self.start = match bytes {
+                [b'{' | b'[', ..] => Start::Json(Vec::new()),
+                _ => Start::Events,
+            };
         }
         if let Start::Json(line) = &mut self.start {
             line.extend_from_slice(bytes);

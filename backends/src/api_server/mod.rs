@@ -9,6 +9,8 @@ mod client;
 mod errors;
 mod events;
 mod family;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod metrics;
 mod quick;
 mod server;

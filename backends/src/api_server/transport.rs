@@ -218,7 +218,7 @@ impl Transport {
     }
 
     /// How many bytes the buffer of each idle connection takes.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn kept_bytes(&self) -> Vec<usize> {
         let idle = std::iter::from_fn(|| self.pool.idle());
         idle.map(|connection| connection.buffer_bytes()).collect()
@@ -292,6 +292,12 @@ impl std::fmt::Debug for Transport {
             .field("has_key", &self.has_key)
             .finish_non_exhaustive()
     }
+}
+
+/// A connection over a socket that is open, for the fuzzer.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn over(socket: tokio::net::TcpStream) -> Connection {
+    Connection::over(connection::Socket::Plain(socket), 0)
 }
 
 /// Reads a whole body.

@@ -11,7 +11,7 @@ use super::status::of_nothing;
 use super::texts::{append, as_text};
 use super::turbomind::Progress;
 use super::wire::{self, datatype_word, strings_to_bytes};
-use crate::{Ending, Error, ErrorKind, Finish, Hop, Request, Sink, TokenSource};
+use crate::{Ending, Error, ErrorKind, Finish, Hop, Request, Sink, TokenSource, excerpt};
 
 /// What an input is for, and the names that it goes by: TensorRT-LLM's and
 /// LMDeploy's `lmdeploy_model` (v0.4.0), LMDeploy's draft ensemble (commit
@@ -61,7 +61,7 @@ impl Wire {
     /// needs one that is not known here.
     pub(super) fn of(config: &ModelConfig, eos: Option<u32>) -> Result<Self, Error> {
         let refuse = |what: String| {
-            let words = format!("model `{}` {what}", config.name);
+            let words = format!("model `{}` {what}", excerpt(&config.name));
             Error::new(ErrorKind::Model, words)
         };
         let has = |names: &[&str]| {
@@ -99,7 +99,7 @@ impl Wire {
         for input in &config.input {
             if !input.optional && wire.value(input, &Example::request()).is_none() {
                 let kind = input.data_type().as_str_name();
-                let name = &input.name;
+                let name = excerpt(&input.name);
                 return Err(refuse(format!(
                     "needs an input `{name}` ({kind}) that this backend cannot fill"
                 )));

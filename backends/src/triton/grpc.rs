@@ -72,13 +72,8 @@ pub(super) async fn call(
                 return Err(status);
             }
             Ok(Messages {
-                body: response.into_body(),
-                http,
-                has_status: status.is_some(),
-                piece: Bytes::new(),
-                partial: BytesMut::new(),
-                over: false,
                 share: Share::of(budget),
+                ..Messages::of(response.into_body(), http, status.is_some())
             })
         }
     }
@@ -101,6 +96,20 @@ pub(super) struct Messages<B = Received> {
 }
 
 impl<B: Body<Data = Bytes, Error = Status> + Unpin> Messages<B> {
+    /// The messages of an answer whose headers have come, with the call's status
+    /// or without.
+    pub(super) fn of(body: B, http: StatusCode, has_status: bool) -> Self {
+        Self {
+            body,
+            http,
+            has_status,
+            piece: Bytes::new(),
+            partial: BytesMut::new(),
+            over: false,
+            share: Share::default(),
+        }
+    }
+
     /// The next message, without its prefix; `None` at a good end. May be
     /// cancelled without losing a message.
     ///

@@ -14,6 +14,8 @@ mod dialect;
 mod direct;
 mod ensemble;
 mod fields;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod grpc;
 mod line;
 mod proto;

@@ -1,8 +1,8 @@
-//! The file that rows are appended to. Knows its header and its end; a file of
-//! another header is refused and stays as it is.
+//! The file that rows are appended to: a file whose begin or end does not fit is
+//! refused and stays as it is.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 #[cfg(unix)]
 use std::time::Duration;
@@ -10,10 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::HEADER;
-use crate::stats::words::one_line;
-
-/// Longest header that is read from a file that may be anything.
-const HEADER_LIMIT: u64 = 1 << 16;
+use super::there::{Begun, ends_with_line_feed, rows_fit};
 
 /// How often, and how many times, the lock of the file is asked for. Whoever has
 /// it needs it for a write.
@@ -40,7 +37,7 @@ pub fn check(path: &Path) -> Result<()> {
             // Opened for appending and not written: nothing changes.
             let opened = OpenOptions::new().append(true).open(path);
             opened.with_context(|| unwritable(path))?;
-            header_fits(path).map(drop)
+            rows_fit(path).map(drop)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let folder = folder(path);
@@ -74,51 +71,6 @@ fn folder(path: &Path) -> PathBuf {
     }
 }
 
-/// Whether the file is empty or begins with [`HEADER`]; says which.
-fn header_fits(path: &Path) -> Result<Begun> {
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut begin = Vec::new();
-    file.take(HEADER_LIMIT)
-        .read_to_end(&mut begin)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    if begin.is_empty() {
-        return Ok(Begun::Empty);
-    }
-    // A spreadsheet may have saved the file with a byte order mark.
-    let text = begin.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&begin);
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(text);
-    let mut found = csv::ByteRecord::new();
-    reader
-        .read_byte_record(&mut found)
-        .with_context(|| format!("{} is no CSV; give another file with --csv", path.display()))?;
-    for place in 0..HEADER.len().max(found.len()) {
-        let expected = HEADER.get(place).map(|name| format!("`{name}`"));
-        let there = found
-            .get(place)
-            .map(|name| format!("`{}`", one_line(&String::from_utf8_lossy(name), 60)));
-        if expected != there {
-            let (nothing, number) = ("nothing".to_owned(), place + 1);
-            bail!(
-                "the CSV {} has another header: column {number} is {} where {} belongs; it was not changed: give another file with --csv",
-                path.display(),
-                there.as_ref().unwrap_or(&nothing),
-                expected.as_ref().unwrap_or(&nothing)
-            );
-        }
-    }
-    Ok(Begun::Headed)
-}
-
-/// What a file holds already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Begun {
-    Empty,
-    Headed,
-}
-
 /// Appends `rows`, after the header where the file is new. All of it goes out in
 /// one write at the file's end, while this process alone holds the file's lock:
 /// two that append to one file neither mix their lines nor write two headers.
@@ -137,7 +89,7 @@ pub fn append(path: &Path, rows: &[Vec<String>]) -> Result<()> {
     }
     lock(&file).with_context(|| unwritable(path))?;
     // Only now nobody else writes a header.
-    let begun = header_fits(path)?;
+    let begun = rows_fit(path)?;
     let mut text = lines(begun == Begun::Empty, rows)?;
     if begun == Begun::Headed && !ends_with_line_feed(path)? {
         text.insert(0, b'\n');
@@ -226,17 +178,6 @@ fn lines(with_header: bool, rows: &[Vec<String>]) -> Result<Vec<u8>> {
     writer
         .into_inner()
         .context("cannot put the rows of the CSV together")
-}
-
-fn ends_with_line_feed(path: &Path) -> Result<bool> {
-    let read = || -> io::Result<bool> {
-        let mut file = File::open(path)?;
-        file.seek(SeekFrom::End(-1))?;
-        let mut last = [0];
-        file.read_exact(&mut last)?;
-        Ok(last == *b"\n")
-    };
-    read().with_context(|| format!("cannot read {}", path.display()))
 }
 
 #[cfg(test)]

@@ -1,40 +1,9 @@
-//! Any bytes as a SentencePiece model: refused, or followed exactly as the plain
-//! reference follows it.
-//!
-//! The input is a text, a zero byte and a model: 16 bits of length come first.
+//! See `../targets/sp_loader.rs`.
 #![no_main]
 
-use libfuzzer_sys::{Corpus, fuzz_target};
-use pairbench::workload::Tokenizer;
+#[path = "../bounded.rs"]
+mod bounded;
+#[path = "../targets/sp_loader.rs"]
+mod target;
 
-#[path = "../../sentencepiece/reference.rs"]
-mod reference;
-
-use reference::Reference;
-
-fuzz_target!(|data: &[u8]| -> Corpus {
-    let Some((&[low, high], rest)) = data.split_first_chunk::<2>() else {
-        return Corpus::Reject;
-    };
-    let length = usize::from(u16::from_le_bytes([low, high])).min(rest.len());
-    let (text, model) = rest.split_at(length);
-    let Ok(tokenizer) = Tokenizer::from_sentencepiece_bytes(model) else {
-        return Corpus::Keep;
-    };
-    let reference = Reference::of(model);
-    // All pieces in a row, forwards and backwards, meet merges that the text of
-    // the input seldom does.
-    let pieces = || reference.pieces.iter().map(|(text, _)| text.as_str()).take(200);
-    let texts = [
-        String::from_utf8_lossy(text).into_owned(),
-        pieces().collect(),
-        pieces().rev().collect::<String>().replace('\u{2581}', " "),
-    ];
-    for text in texts {
-        let text: String = text.chars().take(2000).collect();
-        let ids = tokenizer.encode(&text).expect("SentencePiece refuses no text");
-        assert_eq!(ids, reference.encode(&text), "{text:?}");
-        tokenizer.decode_bytes(&ids);
-    }
-    Corpus::Keep
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bounded::run(|| target::run(data)));

@@ -234,7 +234,7 @@ impl Connection {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn buffer_bytes(&self) -> usize {
         self.buffer.capacity()
     }

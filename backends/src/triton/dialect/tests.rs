@@ -182,3 +182,24 @@ fn what_cannot_be_served_is_said() {
         assert!(error.message.contains(words), "{error}");
     }
 }
+
+/// Found by the fuzzer: names are the server's words, and were repeated whole.
+#[test]
+fn a_refusal_is_short_whatever_a_model_is_called() {
+    let long = "\u{1b}[2J no name ".repeat(1_000);
+    let unnamed = ModelConfig {
+        name: long.clone(),
+        ..ModelConfig::default()
+    };
+    let inputs = vec![
+        input("text_input", DataType::TypeString, &[1], false),
+        input("max_tokens", DataType::TypeUint32, &[1], false),
+        input(&long, DataType::TypeFp16, &[1], false),
+    ];
+    for config in [unnamed, config(0, inputs, &["text_output"])] {
+        let error = Wire::of(&config, None).expect_err("no such model");
+        let words = &error.message;
+        assert!(words.len() < 1_000, "{} bytes", words.len());
+        assert!(!words.contains(char::is_control), "{words:?}");
+    }
+}

@@ -11,7 +11,7 @@ use proptest::prelude::{ProptestConfig, any, proptest};
 use tonic::codegen::http::{HeaderMap, HeaderValue, StatusCode};
 use tonic::{Code, Status};
 
-use super::{Messages, Share, framed};
+use super::{Messages, framed};
 
 /// An answer by script.
 struct Script(VecDeque<Result<Frame<Bytes>, Status>>);
@@ -39,15 +39,7 @@ fn trailers(status: &'static str) -> Result<Frame<Bytes>, Status> {
 }
 
 fn messages(http: StatusCode, frames: Vec<Result<Frame<Bytes>, Status>>) -> Messages<Script> {
-    Messages {
-        body: Script(frames.into()),
-        http,
-        has_status: false,
-        piece: Bytes::new(),
-        partial: BytesMut::new(),
-        over: false,
-        share: Share::default(),
-    }
+    Messages::of(Script(frames.into()), http, false)
 }
 
 /// Every message, and how the call ended.

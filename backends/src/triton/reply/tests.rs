@@ -7,6 +7,7 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, p
 use prost::Message;
 
 use super::{Broken, News, Reply};
+use crate::triton::fuzzing::{agrees, streamed};
 use crate::triton::proto::infer_parameter::ParameterChoice;
 use crate::triton::proto::model_infer_response::InferOutputTensor;
 use crate::triton::proto::{
@@ -125,39 +126,9 @@ fn of_stream(bytes: &[u8]) -> Result<Reply, Broken> {
     Ok(reply)
 }
 
-fn agrees(reply: &Reply, message: &ModelStreamInferResponse) {
-    assert_eq!(reply.error_message(), message.error_message.as_bytes());
-    assert_eq!(reply.has_response(), message.infer_response.is_some());
-    let response = message.infer_response.clone().unwrap_or_default();
-    assert_eq!(reply.model(), response.model_name.as_bytes());
-    assert_eq!(reply.id(), response.id.as_bytes());
-    let flag = response.parameters.get(FLAG);
-    let flag = match flag.and_then(|flag| flag.parameter_choice.as_ref()) {
-        Some(ParameterChoice::BoolParam(flag)) => Some(*flag),
-        _ => None,
-    };
-    assert_eq!(reply.final_flag(), flag);
-    assert_eq!(reply.is_empty(), response.outputs.is_empty());
-    for output in &response.outputs {
-        let first = response.outputs.iter().position(|o| o.name == output.name);
-        let first = first.expect("it is there");
-        let tensor = reply.tensor(output.name.as_bytes()).expect("listed");
-        assert_eq!(tensor.name, output.name.as_bytes());
-        assert_eq!(tensor.datatype, response.outputs[first].datatype.as_bytes());
-        let raw = tensor.raw.map(|raw| reply.share(raw));
-        assert_eq!(raw.as_ref(), response.raw_output_contents.get(first));
-        let part = tensor.raw.map(|raw| reply.part(raw));
-        assert_eq!(part, raw.as_deref());
-    }
-    assert!(reply.tensor(b"no such name").is_none());
-}
-
 /// Whatever prost makes a message of is read as the same.
 fn agrees_where_prost_reads(bytes: &[u8]) {
-    let read = of_stream(bytes);
-    if let Ok(message) = ModelStreamInferResponse::decode(bytes) {
-        agrees(&read.expect("prost reads it"), &message);
-    }
+    streamed(bytes);
 }
 
 proptest! {
