@@ -95,9 +95,12 @@ def main():
         print(f"servers: installed in {folder}")
         return
     start = time.monotonic()
-    if folder.exists():
-        shutil.rmtree(folder)
+    ours = folder / "made-by-tests-real"
+    if folder.exists() and any(folder.iterdir()) and not ours.exists():
+        sys.exit(f"{folder} has files that are not this suite's: name an empty folder")
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    ours.touch()
     install(folder)
     ready.write_text(wanted.hexdigest())
     print(f"servers: installed in {folder} within {time.monotonic() - start:.0f} s")
