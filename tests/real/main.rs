@@ -7,6 +7,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::print_stdout,
     reason = "a test may stop at the first surprise, and these show what they saw"
 )]
@@ -165,6 +166,11 @@ fn exactly_as_planned(run: &Run) {
             assert_eq!(server, Some(planned), "{}", run.header.backend);
         }
     }
+}
+
+/// A page without its line breaks.
+fn flat(page: &str) -> String {
+    page.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The answer's letters: servers differ in the blank before the first word.

@@ -2,7 +2,9 @@
 //! and with what keeps their order.
 
 use super::common::{Desk, Left, dataset, tokenizer};
-use super::{Run, Way, compare, counts, exactly_as_planned, new_api_server, reasons, runs, triton};
+use super::{
+    Run, Way, compare, counts, exactly_as_planned, flat, new_api_server, reasons, runs, triton,
+};
 
 const CURE: &str = "dynamic_batching { preserve_ordering: true }";
 const LOAD: [&str; 6] = ["--concurrency", "2", "--num-prompts", "8", "--blocks", "2"];
@@ -39,7 +41,7 @@ fn text_out_of_order_does_not_count_and_the_cure_is_named() {
     assert!(lost.cure.contains(CURE), "{lost:?}");
     assert!(lost.cure.contains("`postprocessing_unordered`"), "{lost:?}");
     println!("{}\n{}", lost.text, lost.cure);
-    let page = left.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    let page = flat(&left.out);
     assert!(page.contains("text came out of order"), "{}", left.out);
     assert!(page.contains(CURE), "{}", left.out);
     // Known before the first request, too.
