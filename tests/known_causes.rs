@@ -13,7 +13,9 @@ mod common;
 
 use common::{Desk, Server, dataset, tokenizer};
 use pairbench::record::{self, Run};
-use pairbench::stats::{Arm, PartKind, Time, Waterfall, out_of_order, summarize, waterfalls};
+use pairbench::stats::{
+    Arm, PartKind, Time, Waterfall, judge_together, out_of_order, summarize, waterfalls,
+};
 
 const ENGINE: [&str; 4] = ["--sim-first-token-ms", "20", "--sim-per-token-ms", "8"];
 
@@ -189,5 +191,14 @@ fn text_out_of_order_is_found() {
         let ensemble = found[0].unwrap();
         assert!(ensemble.compared > 0 && found[1].is_none());
         assert_eq!(ensemble.requests > 0, lost);
+        let reasons = judge_together(&arms).reasons;
+        let objection = reasons.iter().find(|of| of.code == "text_out_of_order");
+        assert_eq!(objection.is_some(), lost, "{reasons:?}");
+        if let Some(objection) = objection {
+            assert!(
+                objection.cure.contains("preserve_ordering"),
+                "{objection:?}"
+            );
+        }
     }
 }

@@ -147,6 +147,10 @@ pub struct ServerInfo {
     pub max_running: Option<u32>,
     /// The server is pairbench's own simulation.
     pub simulated: bool,
+    /// The model whose pieces of text may overtake each other, if its
+    /// configuration says so (Triton's ensembles: several instances make the text,
+    /// and nothing keeps their order).
+    pub unordered_model: Option<String>,
 }
 
 /// A server's own counters at one moment: name to value. Triton:

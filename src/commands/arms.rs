@@ -10,6 +10,7 @@ use super::advise;
 use crate::config::{Arm, Config};
 use crate::run::{Crew, Seat};
 use crate::sim::{self, Embedded};
+use crate::stats;
 use crate::workload::{ChatTemplate, Tokenizer};
 
 /// An arm whose server has answered.
@@ -85,6 +86,13 @@ pub(super) async fn probe<'a>(
             "{} runs {most} requests at once; of {concurrency} in flight the rest waits in its \
              queue, and the first-token latency holds that wait (see --concurrency)",
             of_arm()
+        ));
+    }
+    if let Some(model) = &info.unordered_model {
+        advise(&format!(
+            "{}: {}",
+            of_arm(),
+            stats::order_may_be_lost(model)
         ));
     }
     Ok(Ready {

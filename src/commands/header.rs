@@ -35,6 +35,7 @@ pub(super) fn header(
         server: info.server.clone(),
         model: info.model.clone(),
         simulated: info.simulated,
+        unordered_model: info.unordered_model.clone(),
         prompt_mode: work.prompt_mode.name().to_owned(),
         chat_template: None,
         prompt_parting: None,

@@ -59,6 +59,10 @@ pub struct RunHeader {
     pub model: String,
     /// The server is pairbench's own simulation.
     pub simulated: bool,
+    /// The model of the server whose pieces of text may overtake each other, as
+    /// its configuration says; absent where none may.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unordered_model: Option<String>,
     /// `raw` or `chat`.
     pub prompt_mode: String,
     /// Where the chat template was found that made the prompts; absent where

@@ -4,7 +4,7 @@ use super::asked::{asked, foreign, server};
 use super::format::{ABSENT, Grid, fine_ms, line, ms, ms_row, number, token_source};
 use crate::record::Run;
 use crate::stats::words::{grouped, one_line, percent_off};
-use crate::stats::{Client, Summary, Tokens};
+use crate::stats::{Client, Summary, Tokens, order_may_be_lost};
 
 pub(super) fn render(out: &mut String, run: &Run, summary: &Summary) {
     out.push('\n');
@@ -23,6 +23,9 @@ pub(super) fn render(out: &mut String, run: &Run, summary: &Summary) {
     way(out, summary, header.stream);
     out.push('\n');
     messages(out, summary, header.stream);
+    if let Some(model) = &header.unordered_model {
+        line(out, "text order", &order_may_be_lost(model));
+    }
     start(out, summary);
     client(out, run, summary);
 }

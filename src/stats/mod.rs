@@ -48,7 +48,7 @@ pub use floor::{Circumstances, Noise, delay, difference, floor_for, noise, sprea
 pub use instrument::floor_difference;
 pub use interval::Interval;
 pub use metric::{COMPARED, Metric, ratio};
-pub use order::{OutOfOrder, out_of_order};
+pub use order::{OutOfOrder, order_may_be_lost, out_of_order};
 pub use paired::{
     DEFAULT_MARGIN, Options, PILOT_BLOCKS, PairedBlocks, blocks_needed, compare_apart,
     compare_blocks,

@@ -5,8 +5,71 @@
 
 use std::collections::HashMap;
 
+use super::reason::{Reason, reason};
 use super::together::Arm;
+use super::words::{counted, grouped, one_line};
 use crate::record::Record;
+
+/// How a server is told to keep the order.
+const SETTING: &str = "dynamic_batching { preserve_ordering: true }";
+
+/// What a model's configuration forebodes, and the cure.
+#[must_use]
+pub fn order_may_be_lost(model: &str) -> String {
+    format!(
+        "pieces of text may come out of order: several instances of `{}` make them, and its \
+         configuration does not keep their order; put {SETTING} into its config.pbtxt, or let it \
+         have one instance",
+        one_line(model, 60)
+    )
+}
+
+/// Rule 2: the answers' text came as the engine made it. Every answer counts: a
+/// server that keeps the order never mixes one up, and that which it is held
+/// against has the same letters.
+pub(super) fn text_order(arms: &[Arm<'_>], names: &[String]) -> Vec<Reason> {
+    let found = out_of_order(arms);
+    let Some(beside) = reference(arms).and_then(|place| names.get(place)) else {
+        return Vec::new();
+    };
+    let lost = (0..).zip(arms).zip(found);
+    lost.filter_map(|((place, arm), found)| {
+        let found = found.filter(|found| found.requests > 0)?;
+        let model = arm.run.header.unordered_model.as_deref();
+        let model = model.map_or(
+            "the model that makes the text (postprocessing)".to_owned(),
+            |model| format!("`{}`", one_line(model, 60)),
+        );
+        let mut objection = reason(
+            2,
+            "text_out_of_order",
+            format!(
+                "text came out of order: {} of {} that {beside} answered, too, {} the same letters \
+                 in another order (words at another place: {} of {}); the counts of tokens do not \
+                 show it",
+                grouped(found.requests),
+                counted(found.compared, "answer", "answers"),
+                if found.requests == 1 { "has" } else { "have" },
+                grouped(found.words),
+                grouped(found.of_words),
+            ),
+            "",
+        );
+        objection.cure = format!(
+            "let {model} keep the order of its answers: {SETTING} in its config.pbtxt, or one \
+             instance of it"
+        );
+        objection.arm = Some(place);
+        Some(objection)
+    })
+    .collect()
+}
+
+/// The arm that the others' texts are held against.
+fn reference(arms: &[Arm<'_>]) -> Option<usize> {
+    let keeps = |arm: &Arm<'_>| arm.run.header.answer == "text" && !may_lose(arm);
+    arms.iter().position(keeps)
+}
 
 /// What an arm's texts say beside those of an arm that keeps their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,8 +93,7 @@ pub struct OutOfOrder {
 /// letters is another answer, and says nothing.
 #[must_use]
 pub fn out_of_order(arms: &[Arm<'_>]) -> Vec<Option<OutOfOrder>> {
-    let keeps = |arm: &&Arm<'_>| arm.run.header.answer == "text" && !may_lose(arm);
-    let Some(reference) = arms.iter().find(keeps) else {
+    let Some(reference) = reference(arms).and_then(|place| arms.get(place)) else {
         return vec![None; arms.len()];
     };
     let answers: HashMap<(u32, u32), &str> = reference
@@ -107,7 +169,7 @@ fn sorted<T: Ord>(mut items: Vec<T>) -> Vec<T> {
 mod tests {
     use super::{OutOfOrder, out_of_order};
     use crate::record::{Mark, Run};
-    use crate::stats::{Arm, fixture, summarize};
+    use crate::stats::{Arm, fixture, judge_together, summarize};
 
     fn run(family: &str, texts: &[&str], chained: bool) -> Run {
         let records = (0..).zip(texts).map(|(index, text)| {
@@ -147,6 +209,37 @@ mod tests {
             };
             assert_eq!(found, [Some(expected), None]);
         }
+    }
+
+    #[test]
+    fn a_single_answer_out_of_order_does_not_count() {
+        let verdict = |lost: &str, model: Option<&str>| {
+            let mut ensemble = run("tis", &[lost, "same words"], false);
+            "tis-ensemble".clone_into(&mut ensemble.header.backend);
+            ensemble.header.unordered_model = model.map(str::to_owned);
+            let mut server = run("api_server", &["a b c d", "same words"], false);
+            "api_server".clone_into(&mut server.header.backend);
+            let runs = [ensemble, server];
+            let summaries: Vec<_> = runs.iter().map(summarize).collect();
+            let arms = runs.iter().zip(&summaries);
+            let arms: Vec<Arm<'_>> = arms.map(|(run, summary)| Arm { run, summary }).collect();
+            let reasons = judge_together(&arms).reasons.into_iter();
+            reasons.filter(|reason| reason.code == "text_out_of_order")
+        };
+        assert_eq!(verdict("a b c d", Some("post")).count(), 0);
+        assert_eq!(verdict("another answer", Some("post")).count(), 0);
+        let reason = verdict("a c b d", Some("post")).next().expect("lost");
+        assert_eq!((reason.rule, reason.arm), (2, Some(0)));
+        let words = "1 of 2 answers that api_server answered, too, has the same letters";
+        assert!(reason.text.contains(words), "{reason:?}");
+        assert!(reason.text.contains("2 of 6"), "{reason:?}");
+        assert!(reason.cure.contains("let `post` keep"), "{reason:?}");
+        assert!(
+            reason.cure.contains("preserve_ordering: true"),
+            "{reason:?}"
+        );
+        let reason = verdict("a c b d", None).next().expect("lost");
+        assert!(reason.cure.contains("(postprocessing)"), "{reason:?}");
     }
 
     #[test]

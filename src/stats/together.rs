@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::instrument;
+use super::order;
 use super::reason::{Reason, above_one_percent, reason};
 use super::summary::Summary;
 use super::tokens;
@@ -92,6 +93,7 @@ pub fn judge_together(arms: &[Arm<'_>]) -> Verdict {
         ];
         reasons.extend(joint.into_iter().flatten());
         reasons.extend(blocks_missing(arms, &names));
+        reasons.extend(order::text_order(arms, &names));
         reasons.extend(instrument::floors(arms, &names));
     }
     for (place, arm) in arms.iter().enumerate() {

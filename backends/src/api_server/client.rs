@@ -211,6 +211,7 @@ impl Backend for ApiServer {
             session_tokens: known.session_tokens,
             max_running: None,
             simulated: known.simulated,
+            unordered_model: None,
         })
     }
 

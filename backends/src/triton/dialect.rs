@@ -108,6 +108,11 @@ impl Wire {
         Ok(wire)
     }
 
+    /// Name of the output that has the text.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The request's tensors: of the optional ones those that the model has
     /// and we have a value for.
     fn inputs(&self, request: &Request) -> Inputs {

@@ -12,7 +12,9 @@ use tokio::sync::OnceCell;
 use super::client::Client;
 use super::dialect::Wire;
 use super::proto::ModelConfig;
-use super::repository::{self, Inventory, config_of, integer_parameter, missing, running_limit};
+use super::repository::{
+    self, Inventory, config_of, integer_parameter, loses_order, missing, running_limit,
+};
 use super::texts::{self, count_prompt, eos_id};
 use crate::{Backend, Error, Finish, Request, ServerCounters, ServerInfo, Sink, Target};
 
@@ -62,16 +64,26 @@ impl Ensemble {
         Ok((config, wire))
     }
 
-    /// Fills in what the steps' configurations say about the engine.
-    async fn describe(&self, config: &ModelConfig, mut info: ServerInfo) -> ServerInfo {
+    /// Fills in what the steps' configurations say about the engine, and about
+    /// the order of the text.
+    async fn describe(
+        &self,
+        config: &ModelConfig,
+        wire: &Wire,
+        mut info: ServerInfo,
+    ) -> ServerInfo {
         let steps = config
             .ensemble_scheduling
             .iter()
             .flat_map(|ensemble| &ensemble.step);
-        for step in steps {
-            let Ok(step) = config_of(&self.client, &step.model_name).await else {
+        for place in steps {
+            let Ok(step) = config_of(&self.client, &place.model_name).await else {
                 continue;
             };
+            let makes_text = place.output_map.values().any(|name| name == wire.text());
+            if makes_text && loses_order(&step) {
+                info.unordered_model = Some(place.model_name.clone());
+            }
             info.session_tokens = info
                 .session_tokens
                 .or_else(|| integer_parameter(&step, "session_len"));
@@ -87,8 +99,8 @@ impl Backend for Ensemble {
     async fn probe(&self) -> Result<ServerInfo, Error> {
         let needed: Vec<&str> = self.asked_for.as_deref().into_iter().collect();
         let info = repository::probe(&self.client, &needed).await?;
-        let (config, _) = self.found().await?;
-        let describe = async { Ok(self.describe(config, info).await) };
+        let (config, wire) = self.found().await?;
+        let describe = async { Ok(self.describe(config, wire, info).await) };
         self.client.untimed("about its models", describe).await
     }
 

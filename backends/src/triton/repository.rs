@@ -222,6 +222,22 @@ pub(super) fn running_limit(config: &ModelConfig) -> Option<u32> {
     u32::try_from(count).ok().filter(|&count| count > 0)
 }
 
+/// Whether a model's answers may overtake each other: several instances work on
+/// them, and no scheduler puts them in the order of the requests again (seen on
+/// 2.51; LMDeploy's postprocessing has 16 instances).
+pub(super) fn loses_order(config: &ModelConfig) -> bool {
+    let ordered = config.dynamic_batching.as_ref();
+    let instances: u64 = config
+        .instance_group
+        .iter()
+        .map(|group| {
+            let on_each = u64::try_from(group.count).unwrap_or(0);
+            on_each * u64::try_from(group.gpus.len().max(1)).unwrap_or(1)
+        })
+        .sum();
+    instances > 1 && !ordered.is_some_and(|batching| batching.preserve_ordering)
+}
+
 /// ModelStatistics of every model, as `MODEL.FIELD`.
 ///
 /// # Errors
@@ -310,7 +326,37 @@ async fn speaks_http(authority: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Inventory;
+    use super::super::proto::{ModelConfig, ModelDynamicBatching, ModelInstanceGroup};
+    use super::{Inventory, loses_order};
+
+    #[test]
+    fn several_instances_lose_the_order_unless_it_is_kept() {
+        let batching = |preserve_ordering| Some(ModelDynamicBatching { preserve_ordering });
+        for (counts, gpus, dynamic_batching, loses) in [
+            (&[][..], 0, None, false),
+            (&[1], 0, None, false),
+            (&[1], 1, None, false),
+            (&[16], 0, None, true),
+            (&[1, 1], 0, None, true),
+            (&[1], 2, None, true),
+            (&[16], 0, batching(false), true),
+            (&[16], 0, batching(true), false),
+            (&[1], 0, batching(false), false),
+            (&[-1], 0, None, false),
+        ] {
+            let group = |&count: &i32| ModelInstanceGroup {
+                count,
+                gpus: (0..gpus).collect(),
+                ..ModelInstanceGroup::default()
+            };
+            let config = ModelConfig {
+                instance_group: counts.iter().map(group).collect(),
+                dynamic_batching,
+                ..ModelConfig::default()
+            };
+            assert_eq!(loses_order(&config), loses, "{config:?}");
+        }
+    }
 
     fn inventory(models: &[&str], ensembles: &[&str]) -> Inventory {
         let own = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();

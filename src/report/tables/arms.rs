@@ -7,7 +7,7 @@ use super::super::sentences::metric_name;
 use super::Sheet;
 use crate::record::Delay;
 use crate::stats::words::{grouped, one_line};
-use crate::stats::{Arm, Metric, Summary, floor_difference, ratio};
+use crate::stats::{Arm, Metric, Summary, floor_difference, order_may_be_lost, ratio};
 use std::collections::BTreeMap;
 
 /// Rows of throughput, with their decimals.
@@ -268,6 +268,11 @@ pub(in super::super) fn notes(
         .iter()
         .map(|(words, names)| format!("{}: tokens counted from {words}", names.join(", ")))
         .collect();
+    for (arm, name) in arms.iter().zip(names) {
+        if let Some(model) = &arm.run.header.unordered_model {
+            notes.push(format!("{name}: {}", order_may_be_lost(model)));
+        }
+    }
     notes.extend(floor_notes(arms, names));
     if arms.len() > 1 && plain_ratios {
         notes.push(

@@ -69,7 +69,7 @@ fn meant(command: Command) -> anyhow::Result<()> {
             return SimConfig::of(&args.sim).map(drop);
         }
         Command::Report(args) => {
-            Pages::of(args.page);
+            let _ = Pages::of(args.page);
             return Judgement::of(args.judge).map(drop);
         }
         Command::Dataset(args) => return Work::of_dataset(&args.data, &args.ask).map(drop),
@@ -92,7 +92,7 @@ fn script(text: &str) {
         }
         Err(words) => assert!(words.contains("fail=refuse"), "{words}"),
     }
-    Script::default().with_orders(text);
+    let _ = Script::default().with_orders(text);
 }
 
 /// What is understood is understood the same when it is repeated.
@@ -123,7 +123,7 @@ fn share(text: &str) {
         }
         Err(error) => assert!(format!("{error:#}").contains("--margin")),
     }
-    Pages::of(PageArgs::default());
+    let _ = Pages::of(PageArgs::default());
 }
 
 /// Flags of `profile` that take a number, a time or words.

@@ -7,8 +7,8 @@ use super::super::TURBOMIND;
 use super::super::proto::model_ensembling::Step;
 use super::super::proto::model_instance_group::Kind;
 use super::super::proto::{
-    DataType, ModelConfig, ModelEnsembling, ModelInput, ModelInstanceGroup, ModelOutput,
-    ModelParameter, ModelTransactionPolicy,
+    DataType, ModelConfig, ModelDynamicBatching, ModelEnsembling, ModelInput, ModelInstanceGroup,
+    ModelOutput, ModelParameter, ModelTransactionPolicy,
 };
 use super::super::repository::LMDEPLOY_MODEL;
 use super::super::texts::{POSTPROCESSING, PREPROCESSING};
@@ -63,6 +63,9 @@ fn postprocessing(options: &ServeOptions) -> ModelConfig {
         ],
         output: vec![output("OUTPUT", TypeString, &[-1, -1])],
         instance_group: instances(options.postprocess_instances),
+        dynamic_batching: Some(ModelDynamicBatching {
+            preserve_ordering: !options.unordered_text,
+        }),
         ..ModelConfig::default()
     }
 }

@@ -1,0 +1,1 @@
+from triton_models import LmdeployModel as TritonPythonModel  # noqa: F401

@@ -1,0 +1,1 @@
+from triton_models import Postprocessing as TritonPythonModel  # noqa: F401

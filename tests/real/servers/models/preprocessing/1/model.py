@@ -1,0 +1,1 @@
+from triton_models import Preprocessing as TritonPythonModel  # noqa: F401

@@ -1,0 +1,1 @@
+from triton_models import Turbomind as TritonPythonModel  # noqa: F401
