@@ -83,6 +83,7 @@ const SIDE_DOOR: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("reach", &[]),
     ("fuzzing", &["api_server", "triton"]),
+    ("fuzzing_tests", &["fuzzing"]),
     (
         "lib",
         &[

@@ -1,11 +1,16 @@
 //! The fuzzer's targets, played with their seeds alone: what was found once stays
 //! found, and no target rots. See `tests/fuzz/README.md`; the targets of the wires
-//! are played in `backends/src/fuzzing.rs`.
+//! are played in `backends/src/fuzzing_tests.rs`.
 
 #![allow(
     clippy::expect_used,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test may stop at the first surprise"
+)]
+#![allow(
+    clippy::duplicate_mod,
+    reason = "each target stands by itself, with the plain reference that two of them need"
 )]
 
 use std::fs;

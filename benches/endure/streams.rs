@@ -1,11 +1,11 @@
 //! Many streams at once: `profile` as users run it, against a simulated server in
 //! a process of its own, with its memory looked at meanwhile.
 
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use pairbench::record;
+use pairbench::record::{self, Run};
 
 use super::common::{Desk, Server, tokenizer};
 use super::process::{Held, held};
@@ -55,6 +55,24 @@ fn one(backend: &str, streams: u32) -> Result<bool> {
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn()?;
+    let (before, busiest) = watched(&mut child, &desk)?;
+    let output = child.wait_with_output()?;
+    let words = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.status.code().is_some_and(|code| code <= 1),
+        "{words}"
+    );
+    let folder = desk.runs().pop().context("no records")?;
+    let run = record::load(&folder)?;
+    let well = told(backend, streams, &run, before, busiest)?;
+    for line in words.lines().take_while(|line| !line.is_empty()) {
+        println!("  {line}");
+    }
+    Ok(well)
+}
+
+/// What the process held before its first connection, and when it held most.
+fn watched(child: &mut Child, desk: &Desk) -> Result<(Held, Held)> {
     let (mut before, mut busiest) = (Held::default(), Held::default());
     while child.try_wait()?.is_none() {
         let runs = match desk.path("pairbench-runs").is_dir() {
@@ -74,21 +92,18 @@ fn one(backend: &str, streams: u32) -> Result<bool> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    let output = child.wait_with_output()?;
-    let words = String::from_utf8_lossy(&output.stdout);
-    ensure!(
-        output.status.code().is_some_and(|code| code <= 1),
-        "{words}"
-    );
-    let folder = desk.runs().pop().context("no records")?;
-    let run = record::load(&folder)?;
+    Ok((before, busiest))
+}
+
+/// Prints what came of the run; whether all of it is there.
+fn told(backend: &str, streams: u32, run: &Run, before: Held, busiest: Held) -> Result<bool> {
     let failed = run.records.iter().filter(|record| !record.is_ok()).count();
     let tokens: u64 = run
         .records
         .iter()
         .map(|record| u64::from(record.completion_tokens.unwrap_or_default()))
         .sum();
-    let peak = pairbench::stats::summarize(&run).client.in_flight_peak;
+    let peak = pairbench::stats::summarize(run).client.in_flight_peak;
     let grown_kb = busiest.resident_kb.saturating_sub(before.resident_kb);
     println!(
         "{backend}: {streams} streams, {} records, {failed} failed, {tokens} tokens, at most {peak} \
@@ -101,9 +116,6 @@ fn one(backend: &str, streams: u32) -> Result<bool> {
         grown_kb as f64 / f64::from(streams),
         run.end.as_ref().map_or(0.0, |end| end.span_ns as f64 / 1e9)
     );
-    for line in words.lines().take_while(|line| !line.is_empty()) {
-        println!("  {line}");
-    }
     let all = run.records.len() == usize::try_from(streams)?;
     let wanted = u64::from(streams) * TOKENS.parse::<u64>()?;
     Ok(all && failed == 0 && tokens == wanted)

@@ -78,6 +78,8 @@ pub(super) fn measure(config: &Config) -> Result<Outcome> {
             ),
         }
     });
+    // Its threads wait by this runtime's timers.
+    drop(crew);
     runtime.shutdown_background();
     outcome
 }

@@ -27,8 +27,25 @@ pub struct Crew {
 struct Member {
     runtime: Handle,
     /// Ends the thread when dropped.
-    _hold: oneshot::Sender<()>,
-    _thread: JoinHandle<()>,
+    hold: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// Waits for the threads' ends: what runs there waits by timers of the runtime that
+/// its client was made in, which must not go before.
+impl Drop for Crew {
+    fn drop(&mut self) {
+        let (holds, threads): (Vec<_>, Vec<_>) = self
+            .members
+            .drain(..)
+            .map(|member| (member.hold, member.thread))
+            .unzip();
+        drop(holds);
+        for thread in threads {
+            // Its panic was told when it came.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Crew {
@@ -77,8 +94,8 @@ fn member() -> Result<Member> {
         .context("cannot start a client thread")?;
     Ok(Member {
         runtime: handle,
-        _hold: hold,
-        _thread: thread,
+        hold,
+        thread,
     })
 }
 

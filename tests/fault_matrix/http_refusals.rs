@@ -67,8 +67,8 @@ fn connections() -> Vec<Row> {
             Dealt::Bytes(PLAIN_HTTP),
             2,
             &["connect"],
-            "cannot connect to HOST:PORT: it does not speak TLS: give its address with http:// in \
-             front, or without https:// (...)",
+            "cannot connect to HOST:PORT: what answers there does not speak TLS; write http:// in \
+             front of the address (...)",
         )
         .tls(),
     ]

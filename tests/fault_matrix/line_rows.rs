@@ -77,8 +77,8 @@ fn strangers() -> Vec<Row> {
             "speaks plain text where TLS was expected",
             Dealt::Bytes(PLAIN_HTTP),
             &["connect"],
-            "no connection to HOST:PORT: it does not speak TLS: give its address with http:// in \
-             front, or without https:// (...)",
+            "no connection to HOST:PORT: what answers there does not speak TLS; write http:// in \
+             front of the address (...)",
         )
         .tls(),
     ]

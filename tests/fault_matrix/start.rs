@@ -84,7 +84,7 @@ fn the_server_wants_tls() {
 
 #[test]
 fn the_server_has_no_tls() {
-    let words = "it does not speak TLS: give its address with http:// in front";
+    let words = "what answers there does not speak TLS; write http:// in front of the";
     refused("https://", Dealt::Bytes(PLAIN_HTTP), [words; 3]);
 }
 

@@ -21,7 +21,10 @@ fn every_way_brings_exactly_what_was_planned() {
             assert_eq!(run.header.server, way.server);
             assert!(!run.header.simulated);
             exactly_as_planned(run);
-            let source = summarize(run).tokens.source().map(|source| source.name());
+            let source = summarize(run)
+                .tokens
+                .source()
+                .map(pairbench::stats::TokenSource::name);
             assert_eq!(source, Some(source_of(way.backend, way.server, stream)));
             for record in &run.records {
                 // Held together by a busy machine two pieces may be; not all of them.

@@ -44,6 +44,12 @@ pub(in crate::api_server) struct Outcome {
 impl Outcome {
     pub(in crate::api_server) fn of(finish: Result<Finish, Error>, sink: Sink) -> Self {
         let trace = sink.into_trace();
+        // Who a stranger is, is told by as much as has come.
+        let strange = "does not answer in HTTP/1.1";
+        let finish = finish.map_err(|error| match error.message.find(strange) {
+            Some(at) => Error::new(error.kind, &error.message[..at + strange.len()]),
+            None => error,
+        });
         Self {
             finish,
             tokens: trace.marks.iter().map(|mark| mark.tokens).collect(),

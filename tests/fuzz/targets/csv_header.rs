@@ -10,29 +10,13 @@ pub(crate) fn run(data: &[u8]) {
     let Some((&kind, content)) = data.split_first() else {
         return;
     };
-    let header = HEADER.join(",");
-    let there = match kind & 7 {
-        0 => content.to_vec(),
-        1 => [b"\xef\xbb\xbf", header.as_bytes(), content].concat(),
-        // A header that was cut, or goes on.
-        2 => {
-            let length = content.first().map_or(0, |&byte| usize::from(byte) * 4);
-            let cut = &header.as_bytes()[..length.min(header.len())];
-            [cut, content.get(1..).unwrap_or_default()].concat()
-        }
-        3 => [header.as_bytes(), b"\r\n", content].concat(),
-        4 => [header.as_bytes(), b"\n", content].concat(),
-        _ => [header.as_bytes(), content].concat(),
-    };
+    let there = file(kind, content);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("rows.csv");
     fs::write(&path, &there).expect("writable");
     let checked = check(&path);
-    assert_eq!(
-        fs::read(&path).expect("there"),
-        there,
-        "a check changes nothing"
-    );
+    let unchanged = fs::read(&path).expect("there");
+    assert_eq!(unchanged, there, "a check changes nothing");
     let rows = rows(content);
     let appended = append(&path, &rows);
     let found = fs::read(&path).expect("there");
@@ -71,6 +55,24 @@ pub(crate) fn run(data: &[u8]) {
         rows,
         "rows are read as they were written"
     );
+}
+
+/// What is there before: a header, or nearly, and anything.
+fn file(kind: u8, content: &[u8]) -> Vec<u8> {
+    let header = HEADER.join(",");
+    match kind & 7 {
+        0 => content.to_vec(),
+        1 => [b"\xef\xbb\xbf", header.as_bytes(), content].concat(),
+        // A header that was cut, or goes on.
+        2 => {
+            let length = content.first().map_or(0, |&byte| usize::from(byte) * 4);
+            let cut = &header.as_bytes()[..length.min(header.len())];
+            [cut, content.get(1..).unwrap_or_default()].concat()
+        }
+        3 => [header.as_bytes(), b"\r\n", content].concat(),
+        4 => [header.as_bytes(), b"\n", content].concat(),
+        _ => [header.as_bytes(), content].concat(),
+    }
 }
 
 /// Two rows, one of them with what is hard to write.

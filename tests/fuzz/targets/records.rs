@@ -94,7 +94,8 @@ fn loaded(folder: &Path) -> Option<Run> {
             return None;
         }
     };
-    let list = fs::read(folder.join("requests.jsonl")).expect("it was read");
+    // A run that died at its begin has none.
+    let list = fs::read(folder.join("requests.jsonl")).unwrap_or_default();
     let lines = list.split(|&byte| byte == b'\n');
     // What follows the last line feed is a line only if there is anything.
     let lines: Vec<_> = lines.collect();
