@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 /// not: lead-ins, and blocks beyond the workload's end, play jobs again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RequestKey {
-    /// [`Record::block`].
+    /// [`super::Record::block`].
     pub block: u32,
-    /// [`Record::lead_in`].
+    /// [`super::Record::lead_in`].
     pub lead_in: bool,
-    /// [`Record::index`].
+    /// [`super::Record::index`].
     pub index: u32,
 }
 
