@@ -46,7 +46,7 @@ impl Scale {
         }
         let (low, high) = match high / low > 1.02 {
             true => (low, high),
-            false => (low * 0.9, high * 1.1),
+            false => (low * 0.9, (high * 1.1).min(f64::MAX)),
         };
         Self {
             low,
@@ -119,7 +119,8 @@ impl Scale {
             &[1.0]
         };
         let mut found = Vec::new();
-        let mut power = 10_f64.powf(self.low.log10().floor());
+        // Below the least number of full precision a power of ten may be 0.
+        let mut power = 10_f64.powf(self.low.log10().floor()).max(1e-307);
         while power <= self.high {
             for &digit in within {
                 let figure = power * digit;
@@ -206,6 +207,14 @@ mod tests {
             (60.0, 100.0),
         ] {
             assert!((round_step(step) - expected).abs() < 1e-9, "{step}");
+        }
+    }
+
+    /// They took all memory, or for ever.
+    #[test]
+    fn marks_at_the_ends_of_all_numbers_come_to_an_end() {
+        for (low, high) in [(f64::MAX, f64::INFINITY), (5e-324, 1.0), (5e-324, f64::MAX)] {
+            assert!(Scale::log(low, high, 0.0, 100.0).ticks(5).len() <= 16);
         }
     }
 

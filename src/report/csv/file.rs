@@ -80,9 +80,10 @@ fn folder(path: &Path) -> PathBuf {
 /// fails: the file is then as it was.
 pub fn append(path: &Path, rows: &[Vec<String>]) -> Result<()> {
     check(path)?;
-    let regular = fs::metadata(path).is_ok_and(|found| found.is_file()) || !path.exists();
     let file = OpenOptions::new().append(true).create(true).open(path);
     let mut file = file.with_context(|| unwritable(path))?;
+    // Of what was opened: the name may have been nobody's a moment ago.
+    let regular = file.metadata().is_ok_and(|found| found.is_file());
     if !regular {
         let text = lines(true, rows)?;
         return file.write_all(&text).with_context(|| unwritable(path));
