@@ -28,9 +28,11 @@ pub fn address(text: &str) {
     .flatten()
     {
         for_people(&refusal);
-        if let Some((secret, _)) = text.rsplit_once('@')
+        // The host is shown; it may happen to hold the same letters.
+        if let Some((secret, host)) = text.rsplit_once('@')
             && let Some((_, password)) = secret.rsplit_once(':')
             && password.len() > 8
+            && !host.contains(password)
             && password.bytes().all(|byte| byte.is_ascii_alphanumeric())
         {
             let words = &refusal.message;

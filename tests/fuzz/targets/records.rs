@@ -115,7 +115,7 @@ fn loaded(folder: &Path) -> Option<Run> {
 /// A list of requests that ends anywhere loses nothing but its last line.
 fn torn_off(folder: &Path, run: &Run, torn: u8) {
     let path = folder.join("requests.jsonl");
-    let list = fs::read(&path).expect("it was read");
+    let list = fs::read(&path).unwrap_or_default();
     let left = &list[..list.len().saturating_sub(usize::from(torn))];
     let feeds = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == b'\n').count();
     fs::write(&path, left).expect("writable");
