@@ -9,112 +9,11 @@ use std::path::{Path, PathBuf};
 
 #[path = "architecture/imports.rs"]
 mod imports;
+#[path = "architecture/map.rs"]
+mod map;
 
 use imports::{taken_from_root, words};
-
-/// For each room of `src/`: the rooms and crates of ours that it may use.
-const HOUSE: &[(&str, &[&str])] = &[
-    ("calibrate", &["backends", "plan", "record", "run", "stats"]),
-    ("cli", &["backends"]),
-    ("config", &["backends", "cli", "workload"]),
-    ("workload", &[]),
-    ("plan", &["backends", "workload"]),
-    ("run", &["backends", "plan", "record"]),
-    ("record", &[]),
-    ("stats", &["record"]),
-    ("report", &["record", "stats"]),
-    ("sim", &["backends", "config", "workload"]),
-    (
-        "commands",
-        &[
-            "backends",
-            "calibrate",
-            "cli",
-            "config",
-            "plan",
-            "record",
-            "report",
-            "run",
-            "sim",
-            "stats",
-            "workload",
-        ],
-    ),
-    (
-        "lib",
-        &[
-            "calibrate",
-            "cli",
-            "commands",
-            "config",
-            "plan",
-            "record",
-            "report",
-            "run",
-            "sim",
-            "stats",
-            "workload",
-        ],
-    ),
-    ("main", &["pairbench"]),
-];
-
-/// The same for `backends/src/`: a protocol may use the engine, never another
-/// protocol.
-const SIDE_DOOR: &[(&str, &[&str])] = &[
-    (
-        "api_server",
-        &["engine", "fuzzing", "reach", "spend", "tls"],
-    ),
-    ("engine", &[]),
-    ("discreet", &["secret"]),
-    (
-        "entry",
-        &[
-            "api_server",
-            "discreet",
-            "engine",
-            "secret",
-            "tls",
-            "triton",
-            "yardstick",
-        ],
-    ),
-    ("error", &[]),
-    ("reach", &[]),
-    ("fuzzing", &["api_server", "triton"]),
-    ("fuzzing_tests", &["fuzzing"]),
-    (
-        "lib",
-        &[
-            "api_server",
-            "discreet",
-            "engine",
-            "entry",
-            "error",
-            "reach",
-            "fuzzing",
-            "request",
-            "secret",
-            "sink",
-            "spend",
-            "timers",
-            "tls",
-            "trace",
-            "triton",
-            "yardstick",
-        ],
-    ),
-    ("request", &[]),
-    ("secret", &[]),
-    ("sink", &["trace"]),
-    ("spend", &[]),
-    ("timers", &["sink"]),
-    ("tls", &[]),
-    ("trace", &[]),
-    ("triton", &["engine", "fuzzing", "reach", "spend", "tls"]),
-    ("yardstick", &["api_server", "engine", "triton"]),
-];
+use map::{HOUSE, SIDE_DOOR};
 
 /// The only files that read a clock: the monotonic one, and the date.
 const CLOCKS: &[&str] = &["backends/src/sink.rs", "src/run/wall.rs"];
