@@ -27,6 +27,12 @@ impl Timers {
         tokio::time::timeout(within, work)
     }
 
+    /// Waits for so long.
+    pub fn sleep(&self, long: Duration) -> Sleep {
+        let _there = self.0.as_ref().map(Handle::enter);
+        tokio::time::sleep(long)
+    }
+
     /// Waits for a moment; tokio's timers are a millisecond coarse.
     pub fn sleep_until(&self, due: Instant) -> Sleep {
         let _there = self.0.as_ref().map(Handle::enter);

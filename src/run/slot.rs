@@ -180,7 +180,7 @@ impl Shared {
         self.waited_for_disk.fetch_add(1, Ordering::Relaxed);
         self.progress.waits_for_disk();
         while records.is_full() && !self.stop.is_wished() {
-            tokio::time::sleep(LOOK_AT_DISK_EVERY).await;
+            self.timers.sleep(LOOK_AT_DISK_EVERY).await;
         }
     }
 

@@ -232,8 +232,23 @@ async fn a_panic_costs_its_own_request_only_wherever_it_is() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slot_waits_for_a_disk_that_does_not_follow() {
+    waits_for_a_disk(runner(&Arc::default()), Duration::from_secs(60)).await;
+}
+
+/// Where there are no timers but those of the thread that directs.
+#[tokio::test]
+async fn a_slot_on_a_client_thread_waits_for_a_disk() {
     let puppet = Arc::new(Puppet::default());
-    let runner = runner(&puppet);
+    let crew = Crew::start(1).expect("a thread");
+    let seats = crew.seats(|| Ok::<_, Error>(Arc::clone(&puppet) as Arc<dyn Backend>));
+    let runner = Runner {
+        seats: seats.expect("connects"),
+        ..runner(&puppet)
+    };
+    waits_for_a_disk(runner, Duration::from_millis(50)).await;
+}
+
+async fn waits_for_a_disk(runner: Runner, long: Duration) {
     let plan = plan(&["ok"; 3], 1);
     let shared = Arc::new(runner.shared(crate::plan::Placed::all(&plan.jobs), 1));
     // Full with the first record.
@@ -243,11 +258,11 @@ async fn a_slot_waits_for_a_disk_that_does_not_follow() {
         while shared.waited_for_disk() == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(long).await;
         runner.stop.wish();
     };
     tokio::join!(line.run(runner.clock), waits);
-    assert_eq!(shared.waited_for_disk(), 1);
+    assert_eq!((shared.waited_for_disk(), shared.lost_slots()), (1, 0));
     drop(door);
     assert_eq!(records.records().len(), 1, "no further one was sent");
 }
