@@ -13,6 +13,7 @@ mod discreet;
 pub mod engine;
 mod entry;
 mod error;
+mod event_loop;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -29,6 +30,7 @@ pub mod yardstick;
 
 pub use entry::{ALL, Answer, Connections, Entry, ServeOptions, Served, Target, find};
 pub use error::{Error, ErrorKind, excerpt};
+pub use event_loop::{EventLoop, Gone, Spawner, Task};
 pub use request::{
     Ending, Finish, PromptMode, Request, Sampling, ServerCounters, ServerInfo, TokenSource,
 };

@@ -1,7 +1,7 @@
-//! Waits with an end, for code that runs where there are no timers. A runtime
-//! with timers reads a clock and looks through its timers whenever it goes to
-//! sleep and wakes, which is for every token; the client's threads have none, and
-//! wait by those of the runtime in which their client was made.
+//! Waits with an end, for code that runs where there are no timers. Who keeps
+//! timers reads a clock and looks through them whenever it goes to sleep and
+//! wakes, which is for every token; the client's threads have none, and wait by
+//! those of the runtime in which their client was made.
 
 use std::future::Future;
 use std::time::{Duration, Instant};

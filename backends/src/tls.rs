@@ -14,12 +14,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use self::verifier::{Given, Unchecked};
 pub(crate) use self::words::{of_words, refusal};
+use crate::event_loop::Tcp;
 use crate::{Error, ErrorKind};
 
 /// What may stand behind a connection that breaks at the first question.
@@ -201,8 +201,8 @@ fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Error> {
 pub(crate) async fn secured(
     config: &Arc<ClientConfig>,
     host: &str,
-    socket: TcpStream,
-) -> io::Result<TlsStream<TcpStream>> {
+    socket: Tcp,
+) -> io::Result<TlsStream<Tcp>> {
     let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
     let name = name.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let connector = TlsConnector::from(Arc::clone(config));

@@ -103,6 +103,11 @@ fn one(wire: &str, length: Duration, streams: u32) -> Result<bool> {
     };
     make_room(4 * u64::from(streams))?;
     let clock = Clock::start();
+    let director = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    // Clients wait by the timers of where they are made.
+    let inside = director.enter();
     let crew = Crew::start(1)?;
     let ids = Ids::from(1);
     let mut soaked = Soaked {
@@ -110,9 +115,7 @@ fn one(wire: &str, length: Duration, streams: u32) -> Result<bool> {
         paced: Player::new(case("paced")?, (streams, 1, 100), clock, &crew, &ids)?,
         clock,
     };
-    let director = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    drop(inside);
     let (rounds, samples) = director.block_on(soaked.play(wire, length))?;
     Ok(verdict(wire, &rounds, &samples))
 }

@@ -51,12 +51,14 @@ pub(super) fn measure(config: &Config) -> Result<Outcome> {
     let clock = Clock::start();
     let servers = arms::embedded(config, &tokenizer, template.as_ref(), clock)?;
     make_room(connections(config))?;
-    let crew = Crew::start(config.run.client_threads)?;
     // This thread directs; requests run on the crew's.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
+    let inside = runtime.enter();
+    let crew = Crew::start(config.run.client_threads)?;
+    drop(inside);
     let known = Known::of(config);
     let wall = Wall::now();
     let scene = Scene {

@@ -70,7 +70,7 @@ pub(super) async fn until(clock: Clock, timers: &Timers, due_ns: u64) {
     }
 }
 
-/// Looks at the runtime's other tasks and its sockets after which what `work`
+/// Looks at the thread's other tasks and its sockets after which what `work`
 /// has begun is taken to be under way.
 const LOOKS: u32 = 2;
 
@@ -84,7 +84,7 @@ pub(super) async fn once_begun<W: Future>(work: W, act: impl FnOnce()) -> W::Out
             act();
             return output;
         }
-        // tokio wakes it after its next look at the sockets, when those that are
+        // It comes back after the next look at the sockets, when those that are
         // ready now have run.
         tokio::task::yield_now().await;
     }

@@ -118,7 +118,7 @@ impl Runner {
         let warmings = self.seats.iter().enumerate().map(|(place, seat)| {
             let backend = Arc::clone(&seat.backend);
             let share = slots_of(place, self.seats.len(), slots).count();
-            seat.runtime.spawn(async move {
+            seat.thread.spawn(async move {
                 // Each client has to know its server before the clock.
                 backend.probe().await?;
                 backend.warm(u32::try_from(share).unwrap_or(u32::MAX)).await

@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use backends::{Backend, Clock};
+use backends::{Backend, Clock, Spawner, Task};
 use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, JoinSet};
 
 use super::Seat;
 use super::gate::Gate;
@@ -24,7 +23,7 @@ pub(super) fn slots_of(place: usize, threads: usize, slots: u32) -> impl Iterato
 #[derive(Default)]
 pub(super) struct StartLine {
     starts: Vec<oneshot::Sender<u64>>,
-    teams: Vec<JoinHandle<()>>,
+    teams: Vec<Task<()>>,
 }
 
 impl StartLine {
@@ -42,7 +41,7 @@ impl StartLine {
                 records: records.clone(),
             };
             line.teams
-                .push(seat.runtime.spawn(team.work(ready, started)));
+                .push(seat.thread.spawn(team.work(ready, started)));
             line.starts.push(start);
             coming.push(is_ready);
         }
@@ -82,19 +81,20 @@ impl Team {
     async fn work(self, ready: oneshot::Sender<()>, started: oneshot::Receiver<u64>) {
         let gate = Arc::new(Gate::default());
         let (loading, mut loaded) = tokio::sync::mpsc::channel(1);
-        let mut tasks = JoinSet::new();
+        let thread = Spawner::here();
+        let mut tasks = Vec::with_capacity(self.slots.len());
         for number in self.slots {
             let slot = Slot {
                 number,
                 backend: Arc::clone(&self.backend),
             };
-            tasks.spawn(slot::work(
+            tasks.push(thread.spawn(slot::work(
                 Arc::clone(&self.shared),
                 slot,
                 Arc::clone(&gate),
                 loading.clone(),
                 self.records.clone(),
-            ));
+            )));
         }
         drop((loading, self.records));
         // Closed when the last slot has let go of its end.
@@ -102,8 +102,8 @@ impl Team {
         let _ = ready.send(());
         if let Ok(start_ns) = started.await {
             gate.open(start_ns);
-            while let Some(ended) = tasks.join_next().await {
-                if ended.is_err() {
+            for task in tasks {
+                if task.await.is_err() {
                     // A bug: the run is not what it says, and has to say so.
                     self.shared.lost_slots.fetch_add(1, Ordering::Relaxed);
                 }

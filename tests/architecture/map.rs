@@ -52,7 +52,7 @@ pub(super) const HOUSE: &[(&str, &[&str])] = &[
 pub(super) const SIDE_DOOR: &[(&str, &[&str])] = &[
     (
         "api_server",
-        &["engine", "fuzzing", "reach", "spend", "tls"],
+        &["engine", "event_loop", "fuzzing", "reach", "spend", "tls"],
     ),
     ("engine", &[]),
     ("discreet", &["secret"]),
@@ -69,6 +69,7 @@ pub(super) const SIDE_DOOR: &[(&str, &[&str])] = &[
         ],
     ),
     ("error", &[]),
+    ("event_loop", &["sink"]),
     ("reach", &[]),
     ("fuzzing", &["api_server", "triton"]),
     ("fuzzing_tests", &["fuzzing"]),
@@ -80,6 +81,7 @@ pub(super) const SIDE_DOOR: &[(&str, &[&str])] = &[
             "engine",
             "entry",
             "error",
+            "event_loop",
             "reach",
             "fuzzing",
             "request",
@@ -98,8 +100,11 @@ pub(super) const SIDE_DOOR: &[(&str, &[&str])] = &[
     ("sink", &["trace"]),
     ("spend", &[]),
     ("timers", &["sink"]),
-    ("tls", &[]),
+    ("tls", &["event_loop"]),
     ("trace", &[]),
-    ("triton", &["engine", "fuzzing", "reach", "spend", "tls"]),
+    (
+        "triton",
+        &["engine", "event_loop", "fuzzing", "reach", "spend", "tls"],
+    ),
     ("yardstick", &["api_server", "engine", "triton"]),
 ];

@@ -130,7 +130,8 @@ fn resets() -> Row {
     let reset = |reason| {
         made(move |answer| {
             let mut acts = two(&answer);
-            acts.push(Act::Wait(Duration::from_millis(20)));
+            // So that they are on their way: a reset drops what is not.
+            acts.push(Act::Wait(Duration::from_millis(100)));
             acts.push(Act::Reset(reason));
             acts
         })

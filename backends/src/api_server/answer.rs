@@ -55,7 +55,7 @@ impl Answer {
     }
 
     /// Takes the text of a usual event.
-    #[inline]
+    #[inline(always)]
     pub(super) fn text(&mut self, text: &str, sink: &mut Sink) {
         if text.is_empty() {
             return sink.event();

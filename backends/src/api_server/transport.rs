@@ -297,7 +297,7 @@ impl std::fmt::Debug for Transport {
 /// A connection over a socket that is open, for the fuzzer.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn over(socket: tokio::net::TcpStream) -> Connection {
-    Connection::over(connection::Socket::Plain(socket), 0)
+    Connection::over(connection::Socket::Plain(socket.into()), 0)
 }
 
 /// Reads a whole body.

@@ -8,7 +8,7 @@ use super::client::Doubt;
 use super::grpc::Messages;
 use super::reply::{News, Reply};
 use super::status::{of_broken, of_frame, of_status};
-use crate::{Error, ErrorKind, Timers};
+use crate::{Error, ErrorKind, Timers, event_loop};
 
 /// How long a stream may stay open after its last frame. Triton closes it at
 /// once, as the request side is closed already.
@@ -155,7 +155,7 @@ impl Answer {
                 Poll::Pending => break,
             }
         }
-        tokio::spawn(async move {
+        event_loop::spawn(async move {
             let timers = self.timers.clone();
             let rest = async { while let Ok(Some(_)) = self.messages.next().await {} };
             let _ = timers.timeout(CLOSING, rest).await;

@@ -207,6 +207,11 @@ impl Client {
                     return Err(refused(&words, ""));
                 }
                 let words = chain_of(&error);
+                // Somebody was there, and hung up before the first word.
+                if let io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe = error.kind() {
+                    let cure = "; what is there does not answer as a Triton gRPC server";
+                    return Err(refused(&words, cure));
+                }
                 if error.kind() == io::ErrorKind::Unsupported {
                     let words = format!("no connection to {place}: {}", excerpt(&words));
                     return Err(Error::new(ErrorKind::Protocol, words));

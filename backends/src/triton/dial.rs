@@ -9,9 +9,10 @@ use std::task::{Context, Poll, ready};
 
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::lookup_host;
 use tokio::sync::oneshot;
 
+use crate::event_loop::Tcp;
 use crate::tls;
 
 /// HTTP/2 as TLS calls it (RFC 7301).
@@ -37,7 +38,7 @@ impl Dial {
     /// Why it cannot be opened.
     pub(super) async fn brief(&self) -> io::Result<(Brief<Box<dyn Stream>>, Heard)> {
         let socket = self.socket().await?;
-        socket.set_zero_linger()?;
+        socket.end_with_reset()?;
         let (hear, heard) = oneshot::channel();
         let stream = self.secured(socket).await?;
         let hear = Some(hear);
@@ -53,13 +54,20 @@ impl Dial {
         Ok(Lasting::of(self.secured(socket).await?))
     }
 
-    async fn socket(&self) -> io::Result<TcpStream> {
-        let socket = TcpStream::connect(&self.authority).await?;
-        socket.set_nodelay(true)?;
-        Ok(socket)
+    /// Tries one address after the other.
+    async fn socket(&self) -> io::Result<Tcp> {
+        let words = "the host name has no address";
+        let mut why = io::Error::new(io::ErrorKind::NotFound, words);
+        for address in lookup_host(&self.authority).await? {
+            match Tcp::connect(address).await {
+                Ok(socket) => return Ok(socket),
+                Err(error) => why = error,
+            }
+        }
+        Err(why)
     }
 
-    async fn secured(&self, socket: TcpStream) -> io::Result<Box<dyn Stream>> {
+    async fn secured(&self, socket: Tcp) -> io::Result<Box<dyn Stream>> {
         let Some(config) = &self.tls else {
             return Ok(Box::new(socket));
         };
@@ -274,7 +282,6 @@ mod tests {
             tls: None,
         };
         let socket = dial.socket().await.expect("open");
-        assert!(socket.nodelay().expect("open"));
         drop((socket, listener.accept().await));
         let (ours, theirs) = tokio::join!(dial.brief(), listener.accept());
         let (ours, (mut theirs, _)) = (ours.expect("open"), theirs.expect("open"));

@@ -23,6 +23,8 @@ use tonic::codegen::http::{
     HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header,
 };
 
+use crate::event_loop;
+
 /// How much a server may send ahead of what has been read, over all calls of a
 /// connection, bytes.
 ///
@@ -63,8 +65,8 @@ pub(super) struct Line {
 type LastWord = Arc<OnceLock<String>>;
 
 impl Line {
-    /// Says hello on a connection that is open, and drives it from now on, in
-    /// the runtime of the caller. Does not wait for the server.
+    /// Says hello on a connection that is open, and drives it from now on, on
+    /// the thread of the caller. Does not wait for the server.
     ///
     /// No keepalive: Triton closes the connection on pings that come oftener
     /// than every 300 s while no data flows.
@@ -84,7 +86,7 @@ impl Line {
             .await?;
         let last_word = LastWord::default();
         let said = Arc::clone(&last_word);
-        tokio::spawn(async move {
+        event_loop::spawn(async move {
             // How else it ends is told to each of its calls.
             if let Err(error) = connection.await
                 && error.is_go_away()

@@ -7,7 +7,7 @@
 //! unread; the others of its thread share what is left, so that a token comes
 //! into memory that the last one has warmed, and an idle stream takes none.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::ops::Range;
@@ -15,10 +15,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::framing::{self, Framing, Head, Step};
+use crate::event_loop::Tcp;
 
 /// What is read at once: some 50 events of one token.
 const BUFFER_BYTES: usize = 8 << 10;
@@ -27,13 +27,23 @@ const BUFFER_BYTES: usize = 8 << 10;
 const HEAD_BYTES_MAX: usize = 64 << 10;
 
 thread_local! {
-    /// Buffers that no connection has at present; the last one in goes out first.
+    /// The buffer that went back last: mostly the only one that is needed.
+    static WARM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// Others that no connection has at present.
     static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A buffer with nothing unread in it.
 #[inline]
 fn borrow() -> Vec<u8> {
+    match WARM.try_with(Cell::take) {
+        Ok(warm) if !warm.is_empty() => warm,
+        _ => another(),
+    }
+}
+
+#[cold]
+fn another() -> Vec<u8> {
     let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
     spare
         .ok()
@@ -45,16 +55,26 @@ fn borrow() -> Vec<u8> {
 /// kept.
 #[inline]
 fn give_back(buffer: Vec<u8>) {
-    if buffer.len() == BUFFER_BYTES {
-        // A thread that is about to end needs none.
-        let _ = SPARE.try_with(|spare| spare.borrow_mut().push(buffer));
+    if buffer.len() != BUFFER_BYTES {
+        return;
     }
+    // A thread that is about to end needs none.
+    if let Ok(before) = WARM.try_with(|warm| warm.replace(buffer))
+        && !before.is_empty()
+    {
+        keep(before);
+    }
+}
+
+#[cold]
+fn keep(buffer: Vec<u8>) {
+    let _ = SPARE.try_with(|spare| spare.borrow_mut().push(buffer));
 }
 
 /// The socket, with or without TLS.
 pub(super) enum Socket {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Tcp),
+    Tls(Box<TlsStream<Tcp>>),
 }
 
 /// What went wrong on a connection.

@@ -13,10 +13,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::lookup_host;
 use tokio::sync::OnceCell;
 
 use super::connection::{Connection, Socket};
+use crate::event_loop::Tcp;
 use crate::{Clock, Timers, tls};
 
 /// Where connections go and how they are opened.
@@ -163,8 +164,6 @@ impl Pool {
         let found = self.addresses.get_or_try_init(look).await;
         let addresses = found.map_err(|error: io::Error| error.to_string())?;
         let socket = self.tcp(addresses).await?;
-        // a token is a packet of its own in both directions
-        socket.set_nodelay(true)?;
         let Some(config) = &self.dial.tls else {
             return Ok(Socket::Plain(socket));
         };
@@ -173,12 +172,12 @@ impl Pool {
     }
 
     /// Tries one address after the other.
-    async fn tcp(&self, addresses: &[SocketAddr]) -> Result<TcpStream, String> {
+    async fn tcp(&self, addresses: &[SocketAddr]) -> Result<Tcp, String> {
         let best = self.best.load(Ordering::Relaxed);
         let mut why = "the host name has no address".to_owned();
         for turn in 0..addresses.len() {
             let at = (best + turn) % addresses.len();
-            match TcpStream::connect(addresses[at]).await {
+            match Tcp::connect(addresses[at]).await {
                 Ok(socket) => {
                     self.best.store(at, Ordering::Relaxed);
                     return Ok(socket);
