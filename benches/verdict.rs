@@ -5,9 +5,13 @@
 //! `... -- --truth 1.00,0.98,0.95,0.80 --runs 40`        and of others
 //! `... -- --truth 0.95 --precision 2% --runs 40`        with as many blocks as it takes
 //! `... -- --at-once 4`                                 so many comparisons side by side
+//! `... -- --unpinned`                                  servers wherever the system likes
 //!
 //! Whole programs over real sockets. The second server takes 1 / truth times as
 //! long for everything, so it generates `truth` times as many tokens per second.
+//! The servers are kept on the last core, the client on the first: where the system
+//! puts each process stays for a whole run and differs from run to run, which no
+//! interval from within a run can know (`docs/statistics.md`).
 //! Of a precision the line below says how many blocks and minutes it took, and
 //! what the forecast after the pilot had said.
 
@@ -20,6 +24,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use backends::Clock;
+use pairbench::calibrate::cores;
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_pairbench");
@@ -37,6 +42,24 @@ struct Arguments {
     runs: u32,
     at_once: u32,
     precision: Option<String>,
+    unpinned: bool,
+}
+
+/// Where the servers run, and where the client does.
+#[derive(Clone, Copy)]
+struct Places {
+    server: usize,
+    client: usize,
+}
+
+impl Places {
+    /// Cores of their own, where there are two and the system says so.
+    fn of(arguments: &Arguments) -> Option<Self> {
+        match cores::allowed().as_slice() {
+            &[client, .., server] if !arguments.unpinned => Some(Self { server, client }),
+            _ => None,
+        }
+    }
 }
 
 /// What one comparison said of the second server's throughput.
@@ -107,6 +130,7 @@ fn arguments() -> Result<Arguments> {
         runs: 40,
         at_once: 1,
         precision: None,
+        unpinned: false,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -122,6 +146,7 @@ fn arguments() -> Result<Arguments> {
             }
             "--runs" => arguments.runs = value()?.parse()?,
             "--at-once" => arguments.at_once = value()?.parse()?,
+            "--unpinned" => arguments.unpinned = true,
             "--precision" => arguments.precision = Some(value()?),
             "--bench" => {} // cargo's own
             other => bail!("unknown argument `{other}`; benches/verdict.rs lists them"),
@@ -133,8 +158,16 @@ fn arguments() -> Result<Arguments> {
 /// Runs comparisons, several at once, each against servers of its own.
 fn comparisons(truth: f64, arguments: &Arguments) -> Result<Vec<Said>> {
     let next = AtomicU32::new(0);
+    let places = Places::of(arguments);
     let work = || -> Result<Vec<Said>> {
+        // What a thread starts stays where the thread is.
+        if let Some(places) = places {
+            cores::pin(places.server)?;
+        }
         let servers = [server(1.0)?, server(truth)?];
+        if let Some(places) = places {
+            cores::pin(places.client)?;
+        }
         let mut said = Vec::new();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
