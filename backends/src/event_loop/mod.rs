@@ -4,8 +4,8 @@
 //! For a token that arrives alone the way from the socket to its task is most of
 //! what the client adds, as the machine finds it in no cache. So it is short
 //! here: the system's event, the socket's task, the read. A runtime for all
-//! purposes, with its timers, queues and budgets, takes four times as many cache
-//! lines (`docs/performance.md`).
+//! purposes, with its timers, queues and budgets, takes more than twice as many
+//! cache lines (`docs/performance.md`).
 //!
 //! Each thread's tasks and sockets are its own, so nothing here waits for
 //! another thread's lock. A task may be woken from anywhere. What is no affair of
