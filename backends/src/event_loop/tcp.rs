@@ -16,8 +16,8 @@ use tokio::net::TcpStream;
 use super::sockets::{Readiness, Seen, Side};
 use super::tasks::{Here, Remote};
 
-/// Reads or writes in a row that took all the room there was. Behind them the task
-/// gives way: of an end that is quicker than we are there is always more.
+/// Reads that filled their room, or writes that went out whole, in a row. Behind
+/// them the task gives way: an end that is quicker than we are always has more.
 const FULL_IN_A_ROW: u32 = 16;
 
 /// A TCP connection.
