@@ -3,13 +3,13 @@
 //! reported, alone and beside another.
 //!
 //! The input's first byte says which good files stand for missing ones and which
-//! report is made, its second how much of the list of requests is torn off. Behind them lie files, each behind
-//! a line with its name.
+//! report is made, its second how much of the list of requests is torn off. Behind
+//! them lie files, each behind a line with its name.
 
 use std::fs;
 use std::path::Path;
 
-use pairbench::record::{self, Calibration, FORMAT, Record, Run, RunHeader};
+use pairbench::record::{self, Block, Calibration, FORMAT, Record, Run, RunHeader};
 use pairbench::report::{self, Findings};
 use pairbench::stats::{self, Arm, Options};
 
@@ -94,22 +94,29 @@ fn loaded(folder: &Path) -> Option<Run> {
             return None;
         }
     };
-    // A run that died at its begin has none.
-    let list = fs::read(folder.join("requests.jsonl")).unwrap_or_default();
-    let lines = list.split(|&byte| byte == b'\n');
-    // What follows the last line feed is a line only if there is anything.
-    let lines: Vec<_> = lines.collect();
-    let whole = &lines[..lines.len() - usize::from(list.is_empty() || list.ends_with(b"\n"))];
-    let plain = whole
-        .iter()
-        .map(|line| serde_json::from_slice::<Record>(line));
-    let broken = plain.clone().filter(Result::is_err).count();
+    let (requests, broken_requests) = lines_of(folder, "requests.jsonl", |line| {
+        serde_json::from_slice::<Record>(line).is_ok()
+    });
+    let (_, broken_blocks) = lines_of(folder, "blocks.jsonl", |line| {
+        serde_json::from_slice::<Block>(line).is_ok()
+    });
     let read = run.records.len() + run.lead_in.len();
     assert_eq!(
         (read, run.broken_lines as usize),
-        (whole.len() - broken, broken)
+        (requests, broken_requests + broken_blocks)
     );
     Some(run)
+}
+
+/// How many lines of a list are what they should be, and how many are not.
+fn lines_of(folder: &Path, name: &str, is_whole: fn(&[u8]) -> bool) -> (usize, usize) {
+    // A run that died at its begin has no lists.
+    let list = fs::read(folder.join(name)).unwrap_or_default();
+    let mut lines: Vec<_> = list.split(|&byte| byte == b'\n').collect();
+    // What follows the last line feed is a line only if there is anything.
+    lines.pop_if(|last| last.is_empty());
+    let whole = lines.iter().filter(|line| is_whole(line)).count();
+    (whole, lines.len() - whole)
 }
 
 /// A list of requests that ends anywhere loses nothing but its last line.

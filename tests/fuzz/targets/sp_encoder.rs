@@ -46,6 +46,8 @@ fn text_of(shape: u8, rest: &[u8], reference: &Reference) -> String {
 }
 
 pub(crate) fn run(data: &[u8]) {
+    // Loaded by the first input, even by an empty one: no later one may pay for it.
+    LazyLock::force(&MODELS);
     let Some((&shape, rest)) = data.split_first() else {
         return;
     };
