@@ -11,6 +11,7 @@
 use crate::Error;
 
 pub use crate::api_server::fuzzing::{events, json};
+pub use crate::http2::fuzzing::frames;
 pub use crate::triton::fuzzing::tensors;
 
 /// The longest error that is still one for people, in bytes: the server's words

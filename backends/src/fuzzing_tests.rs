@@ -37,6 +37,11 @@ fn seeds_of_tensors_hold() {
 }
 
 #[test]
+fn seeds_of_frames_hold() {
+    replay("http2_frames", super::frames);
+}
+
+#[test]
 fn pieces_are_all_of_it() {
     for lengths in [&[][..], &[0], &[3, 200]] {
         let bytes = [7; 1000];

@@ -17,6 +17,7 @@ mod event_loop;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod http2;
 mod reach;
 mod request;
 mod secret;

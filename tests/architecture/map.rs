@@ -70,8 +70,9 @@ pub(super) const SIDE_DOOR: &[(&str, &[&str])] = &[
     ),
     ("error", &[]),
     ("event_loop", &["sink"]),
+    ("http2", &["fuzzing"]),
     ("reach", &[]),
-    ("fuzzing", &["api_server", "triton"]),
+    ("fuzzing", &["api_server", "http2", "triton"]),
     ("fuzzing_tests", &["fuzzing"]),
     (
         "lib",
@@ -82,6 +83,7 @@ pub(super) const SIDE_DOOR: &[(&str, &[&str])] = &[
             "entry",
             "error",
             "event_loop",
+            "http2",
             "reach",
             "fuzzing",
             "request",
@@ -104,7 +106,15 @@ pub(super) const SIDE_DOOR: &[(&str, &[&str])] = &[
     ("trace", &[]),
     (
         "triton",
-        &["engine", "event_loop", "fuzzing", "reach", "spend", "tls"],
+        &[
+            "engine",
+            "event_loop",
+            "fuzzing",
+            "http2",
+            "reach",
+            "spend",
+            "tls",
+        ],
     ),
     ("yardstick", &["api_server", "engine", "triton"]),
 ];

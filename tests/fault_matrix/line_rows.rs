@@ -35,7 +35,8 @@ fn nobody() -> Vec<Row> {
             "nobody listens for a while",
             Dealt::Refused,
             &["connect"],
-            refused,
+            // One that nobody had accepted yet is reset, and not refused.
+            "no connection to HOST:PORT: Connection re... (os error ...); ...",
         )
         .reach(Reach::Window),
         next(
@@ -107,7 +108,8 @@ fn orders() -> Vec<Row> {
                 Order::Close,
             ],
             cut,
-            "...`MODEL` failed: the server had said: ... (b\"too_many_pings\")...",
+            "the stream of `MODEL` failed: the connection broke; the server had said: GOAWAY with \
+             ENHANCE_YOUR_CALM: too_many_pings...",
         ),
         order(
             "GOAWAY with an internal error",

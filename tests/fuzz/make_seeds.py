@@ -75,6 +75,26 @@ def cut(kind, lengths, content):
     return bytes([kind, len(lengths)]) + bytes(lengths) + content
 
 
+def h2(kind, flags, stream, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+OK, TRAILERS = b"\x88", b"\x00\x0bgrpc-status\x010"
+answer = h2(1, 4, 1, OK) + h2(0, 0, 1, b"piece") + h2(1, 5, 1, TRAILERS)
+write("http2_frames", "answer", cut(0, [1, 9, 30], answer))
+write("http2_frames", "interleaved", cut(0, [20], h2(1, 4, 1, OK) + h2(1, 4, 5, OK) + h2(0, 0, 5, b"c") + h2(0, 1, 1, b"a") + h2(0, 0, 5, b"d")))
+write("http2_frames", "padded", cut(0, [3], h2(1, 0x2c, 1, b"\x01" + bytes(5) + OK + b"\0") + h2(0, 9, 1, b"\x02xy\0\0")))
+write("http2_frames", "continued", cut(0, [], h2(1, 1, 3, OK) + h2(9, 0, 3) + h2(9, 4, 3, b"\x00\x01a\x01b")))
+write("http2_frames", "huffman", cut(0, [5], h2(1, 5, 1, b"\x20\x88\x5f\x8b\x1d\x75\xd0\x62\x0d\x26\x3d\x4c\x4d\x65\x64")))
+write("http2_frames", "settings", cut(1, [7], h2(4, 0, 0, b"\0\x03\0\0\0\x01\0\x04\0\0\0\x02\0\x05\0\0\x80\0") + h2(8, 0, 1, b"\0\0\0\x05") + h2(8, 0, 0, b"\0\1\0\0")))
+write("http2_frames", "pings", cut(0, [2], h2(6, 0, 0, b"12345678") * 3 + h2(6, 1, 0, bytes(8)) + h2(4, 1, 0)))
+write("http2_frames", "goodbye", cut(0, [8], h2(7, 0, 0, b"\0\0\0\1\0\0\0\x0btoo_many_pings\x1b[m") + h2(1, 5, 1, OK)))
+write("http2_frames", "resets", cut(1, [4], h2(3, 0, 3, b"\0\0\0\x08") + h2(1, 4, 1, OK) + h2(3, 0, 1, b"\0\0\0\0") + h2(0, 0, 1, b"late")))
+write("http2_frames", "push", cut(0, [9], answer + h2(5, 4, 1, b"\0\0\0\2" + OK)))
+write("http2_frames", "too-early", cut(0, [], h2(0, 0, 1, b"x") + h2(1, 4, 5, TRAILERS)))
+write("http2_frames", "informational", cut(0, [6], h2(1, 4, 1, b"\x08\x03103") + h2(1, 4, 1, OK) + h2(1, 4, 1, TRAILERS)))
+
+
 def event(text, more=""):
     return ('data: {"id":7,"object":"text_completion","choices":[{"index":0,"text":"%s"%s}]}\n\n' % (text, more)).encode()
 

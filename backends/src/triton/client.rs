@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rustls::ClientConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::codegen::http::HeaderMap;
 use tonic::codegen::http::uri::{Authority, Scheme};
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
@@ -16,14 +15,14 @@ use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use super::address::Address;
 use super::answer::Answer;
 use super::budget::Budget;
-use super::dial::{Dial, HTTP2, Heard};
+use super::dial::{Dial, HTTP2};
 use super::grpc;
 use super::line::{self, Line, Origin};
 use super::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
 use super::reply::Reply;
 use super::status::{chain_of, of_broken, of_status};
 use super::wire::MESSAGE_LIMIT_BYTES;
-use crate::{Error, ErrorKind, Target, Timers, excerpt, reach, tls};
+use crate::{Error, ErrorKind, Target, Timers, excerpt, http2, reach, tls};
 
 /// The calls of the service, made by tonic. Clones share the connection.
 pub(super) type Stub = GrpcInferenceServiceClient<Line>;
@@ -172,39 +171,31 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Connect`].
     pub(super) async fn open(&self) -> Result<Line, Error> {
-        let brief = async {
-            let (stream, heard) = self.dial.brief().await?;
-            Ok((stream, Some(heard)))
+        let line = async {
+            let line = Line::over(self.dial.brief().await?, Arc::clone(&self.origin)).await?;
+            line.greeted().await.map_err(http2::Error::into_io)?;
+            Ok(line)
         };
-        self.opened(brief).await
+        self.opened(line).await
     }
 
-    async fn opened<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-        &self,
-        stream: impl Future<Output = io::Result<(S, Option<Heard>)>>,
-    ) -> Result<Line, Error> {
+    /// A connection, or why there is none.
+    async fn opened(&self, line: impl Future<Output = io::Result<Line>>) -> Result<Line, Error> {
         let place = &self.dial.authority;
         let refused = |words: &str, cure: &str| {
             let words = excerpt(words);
             let words = format!("no connection to {place}: {words}{cure}");
             Error::new(ErrorKind::Connect, words)
         };
-        let line = async {
-            let (stream, heard) = stream.await?;
-            let unwilling = || io::Error::other("the server does not let HTTP/2 begin");
-            let line = Line::over(stream, Arc::clone(&self.origin)).await;
-            let line = line.map_err(|error| error.into_io().unwrap_or_else(unwilling))?;
-            if let Some(heard) = heard {
-                let known = heard.await.map_err(|_| unwilling())?;
-                known.map_err(|words| io::Error::new(io::ErrorKind::Unsupported, words))?;
-            }
-            Ok::<_, io::Error>(line)
-        };
         match self.timers.timeout(self.connect_timeout, line).await {
             Ok(Ok(line)) => Ok(line),
             Ok(Err(error)) => {
                 if let Some(words) = tls::refusal(&error) {
                     return Err(refused(&words, ""));
+                }
+                if error.kind() == io::ErrorKind::UnexpectedEof {
+                    let words = "the server does not let HTTP/2 begin";
+                    return Err(refused(words, &format!("; {}", reach::cure(words))));
                 }
                 let words = chain_of(&error);
                 // Somebody was there, and hung up before the first word.
@@ -240,9 +231,8 @@ impl Client {
         if let Some(line) = self.known() {
             return Ok(line);
         }
-        let mut line = self
-            .opened(async { Ok((self.dial.lasting().await?, None)) })
-            .await?;
+        let line = async { Line::over(self.dial.lasting().await?, Arc::clone(&self.origin)).await };
+        let mut line = self.opened(line).await?;
         *opening += 1;
         line.number = *opening;
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -313,10 +303,10 @@ impl Client {
         message: Bytes,
     ) -> Result<Reply, Error> {
         let what = || format!("`{model}`");
-        let headers = self.headers.clone();
         let mut doubt = self.doubt(&line);
         let answer = async {
-            let mut messages = grpc::call(line, INFER, headers, message, &self.budget).await?;
+            let mut messages =
+                grpc::call(line, INFER, &self.headers, message, &self.budget).await?;
             let Some(reply) = messages.next().await? else {
                 return Err(tonic::Status::internal("Missing response message."));
             };
@@ -349,10 +339,9 @@ impl Client {
         id: u64,
         message: Bytes,
     ) -> Result<Answer, Error> {
-        let headers = self.headers.clone();
         let mut doubt = self.doubt(&line);
         let timers = self.timers.clone();
-        match grpc::call(line, STREAM_INFER, headers, message, &self.budget).await {
+        match grpc::call(line, STREAM_INFER, &self.headers, message, &self.budget).await {
             Ok(messages) => Ok(Answer::new(messages, model.to_owned(), id, timers, doubt)),
             Err(status) => {
                 doubt.clear();

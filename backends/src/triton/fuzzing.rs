@@ -3,18 +3,16 @@
 //! prost, which makes values of them; tensors against a plain reading.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame};
 use prost::Message;
 use tonic::Status;
-use tonic::codegen::http::StatusCode;
+use tonic::codegen::http::{HeaderMap, StatusCode};
 
 use super::address::Address;
 use super::dialect::Wire;
-use super::grpc::Messages;
+use super::grpc::{Messages, Pieces};
 use super::proto::infer_parameter::ParameterChoice;
 use super::proto::{
     ModelConfig, ModelConfigResponse, ModelInferResponse, ModelStatisticsResponse,
@@ -51,15 +49,13 @@ pub fn tensors(data: &[u8]) {
 /// A body by script.
 struct Script(VecDeque<Bytes>);
 
-impl Body for Script {
-    type Data = Bytes;
-    type Error = Status;
+impl Pieces for Script {
+    fn poll_piece(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
+        Poll::Ready(self.0.pop_front().map(Ok))
+    }
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        None
     }
 }
 

@@ -7,13 +7,10 @@
 //! as it came in one piece; what it says is read there (see `reply`).
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
-use hyper::body::{Body, Frame};
+use bytes::{Buf, Bytes, BytesMut};
 use tonic::codegen::http::header::CONTENT_TYPE;
-use tonic::codegen::http::uri::PathAndQuery;
 use tonic::codegen::http::{HeaderMap, HeaderValue, StatusCode};
 use tonic::{Code, Status};
 
@@ -57,11 +54,10 @@ pub(super) fn framed(mut bytes: BytesMut) -> Result<Bytes, Status> {
 pub(super) async fn call(
     line: Line,
     path: &'static str,
-    headers: HeaderMap,
+    headers: &HeaderMap,
     message: Bytes,
     budget: &Budget,
 ) -> Result<Messages, Status> {
-    let path = PathAndQuery::from_static(path);
     let response = line.call(path, headers, message).await?;
     // A refusal needs no body: its status is among the headers.
     match Status::from_header_map(response.headers()) {
@@ -77,6 +73,15 @@ pub(super) async fn call(
             })
         }
     }
+}
+
+/// A call's answer behind its headers.
+pub(super) trait Pieces {
+    /// The next bytes of its body; `None` behind the last.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>>;
+
+    /// The headers that came behind the body, if there were any.
+    fn take_trailers(&mut self) -> Option<HeaderMap>;
 }
 
 /// The messages of one call. Dropping it cancels the call.
@@ -95,7 +100,7 @@ pub(super) struct Messages<B = Received> {
     share: Share,
 }
 
-impl<B: Body<Data = Bytes, Error = Status> + Unpin> Messages<B> {
+impl<B: Pieces> Messages<B> {
     /// The messages of an answer whose headers have come, with the call's status
     /// or without.
     pub(super) fn of(body: B, http: StatusCode, has_status: bool) -> Self {
@@ -134,15 +139,16 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Messages<B> {
                     return Poll::Ready(Err(status));
                 }
             }
-            let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
-            let end = match frame.map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(piece))) => {
+            let end = match std::task::ready!(self.body.poll_piece(cx)) {
+                Some(Ok(piece)) => {
                     self.take(piece);
                     continue;
                 }
-                Some(Ok(Err(frame))) => self.end(frame.trailers_ref()),
                 Some(Err(status)) => Err(status),
-                None => self.end(None),
+                None => {
+                    let trailers = self.body.take_trailers();
+                    self.end(trailers.as_ref())
+                }
             };
             self.over = true;
             return Poll::Ready(end.map(|()| None));
@@ -177,9 +183,16 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Messages<B> {
         }
         let have = rest.len();
         if self.partial.is_empty() {
-            if have >= len {
+            if have == len {
+                // Mostly a piece is a message.
+                let mut message = std::mem::take(&mut self.piece);
+                message.advance(PREFIX_BYTES);
+                return Ok(Some(message));
+            }
+            if have > len {
                 let mut message = self.piece.split_to(PREFIX_BYTES + len);
-                return Ok(Some(message.split_off(PREFIX_BYTES)));
+                message.advance(PREFIX_BYTES);
+                return Ok(Some(message));
             }
             if len > TRUSTED_BYTES && !self.share.take(len) {
                 return Err(too_much(len));
@@ -189,7 +202,8 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Messages<B> {
             self.piece = Bytes::new();
         } else if have >= len {
             let mut message = self.partial.split_to(PREFIX_BYTES + len).freeze();
-            return Ok(Some(message.split_off(PREFIX_BYTES)));
+            message.advance(PREFIX_BYTES);
+            return Ok(Some(message));
         }
         Ok(None)
     }

@@ -137,9 +137,7 @@ fn turbomind_code(words: &str) -> Option<u8> {
 fn of_transport(status: &Status) -> ErrorKind {
     let mut cause = status.source();
     while let Some(error) = cause {
-        let h2 = error.downcast_ref::<h2::Error>();
-        let io = error.downcast_ref::<io::Error>();
-        if let Some(io) = io.or_else(|| h2.and_then(h2::Error::get_io)) {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
             return match io.kind() {
                 io::ErrorKind::ConnectionRefused
                 | io::ErrorKind::HostUnreachable

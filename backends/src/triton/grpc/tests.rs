@@ -1,7 +1,6 @@
 //! Messages cut from pieces of any size, and the ends of a call.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
@@ -11,20 +10,23 @@ use proptest::prelude::{ProptestConfig, any, proptest};
 use tonic::codegen::http::{HeaderMap, HeaderValue, StatusCode};
 use tonic::{Code, Status};
 
-use super::{Messages, framed};
+use super::{Messages, Pieces, framed};
 
 /// An answer by script.
 struct Script(VecDeque<Result<Frame<Bytes>, Status>>);
 
-impl hyper::body::Body for Script {
-    type Data = Bytes;
-    type Error = Status;
+impl Pieces for Script {
+    fn poll_piece(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
+        match self.0.front() {
+            Some(Ok(frame)) if frame.is_trailers() => return Poll::Ready(None),
+            _ => {}
+        }
+        let frame = self.0.pop_front();
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.into_data().expect("data"))))
+    }
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Poll::Ready(self.0.pop_front())
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.0.pop_front()?.ok()?.into_trailers().ok()
     }
 }
 

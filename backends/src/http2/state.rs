@@ -1,0 +1,299 @@
+//! What a connection and its calls have come to. Reads and writes no socket:
+//! what is to be sent lies in [`State::out`].
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use bytes::Bytes;
+use slab::Slab;
+
+use super::call::{Call, Numbers};
+use super::error::{Error, Goodbye, Reason, Violation};
+use super::frame::{self, LARGEST};
+
+/// How much a server may send ahead of what has been read, over all calls of a
+/// connection, bytes.
+///
+/// The usual few MiB are less than what turbomind sends for one token of each of
+/// 64 streams with long sessions (131 kB each at 32,768 tokens); a server that
+/// has to wait for the client would be measured by its waiting.
+pub(super) const WINDOW_BYTES: u32 = 256 << 20;
+
+/// The same for one call. More would only let a server that outruns the client
+/// queue up for longer.
+pub(super) const CALL_WINDOW_BYTES: u32 = 2 << 20;
+
+/// The window of either side before anything is said (RFC 9113, 6.9.2).
+pub(super) const FIRST_WINDOW_BYTES: u32 = 65_535;
+
+/// Calls that are begun before the server said how many it takes.
+const FIRST_CALLS: u32 = 100;
+
+/// The number of the last call that a connection can have.
+pub(super) const LAST_CALL: u32 = LARGEST;
+
+/// Bytes that wait to be sent, beyond which nothing is read: a server that asks and
+/// does not listen is not listened to.
+const OUT_BYTES_MAX: usize = 64 << 10;
+
+/// What the server said of itself.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) calls: u32,
+    pub(super) window_bytes: u32,
+    pub(super) frame_bytes: usize,
+}
+
+/// A connection.
+pub(super) struct State {
+    pub(super) calls: Slab<Call>,
+    /// The calls that are not over, by their numbers.
+    pub(super) numbers: Numbers,
+    pub(super) next_number: u32,
+    /// Calls that have something left to send, in their order.
+    pub(super) sending: VecDeque<usize>,
+    /// Frames to be written.
+    pub(super) out: Vec<u8>,
+    pub(super) peer: Peer,
+    /// What the server still takes, and what it may still send.
+    pub(super) send_window: i64,
+    receive_window: i64,
+    /// Bytes that were taken and that the server was not told of yet.
+    untold: u32,
+    /// The server has said its first word, and who waits for that.
+    pub(super) greeted: bool,
+    pub(super) greeter: Option<Waker>,
+    pub(super) goodbye: Option<Goodbye>,
+    /// Set when the connection is over.
+    pub(super) failed: Option<Error>,
+    pub(super) driver: Option<Waker>,
+    /// Who may still make calls.
+    pub(super) handles: usize,
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        let mut out = Vec::with_capacity(1024);
+        out.extend_from_slice(frame::PREFACE);
+        let settings = [
+            (frame::setting::HEADER_TABLE_SIZE, 0),
+            (frame::setting::ENABLE_PUSH, 0),
+            (frame::setting::INITIAL_WINDOW_SIZE, CALL_WINDOW_BYTES),
+            (
+                frame::setting::MAX_HEADER_LIST_SIZE,
+                u32::try_from(super::headers::BLOCK_BYTES_MAX).unwrap_or(LARGEST),
+            ),
+        ];
+        frame::settings(&mut out, &settings);
+        frame::window_update(&mut out, 0, WINDOW_BYTES - FIRST_WINDOW_BYTES);
+        Self {
+            calls: Slab::new(),
+            numbers: Numbers::default(),
+            next_number: 1,
+            sending: VecDeque::new(),
+            out,
+            peer: Peer {
+                calls: FIRST_CALLS,
+                window_bytes: FIRST_WINDOW_BYTES,
+                frame_bytes: frame::FRAME_BYTES_MAX,
+            },
+            send_window: i64::from(FIRST_WINDOW_BYTES),
+            receive_window: i64::from(WINDOW_BYTES),
+            untold: 0,
+            greeted: false,
+            greeter: None,
+            goodbye: None,
+            failed: None,
+            driver: None,
+            handles: 1,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.failed.is_none() && self.goodbye.is_none() && self.next_number < LAST_CALL
+    }
+
+    /// Whether nobody can want anything any more.
+    pub(super) fn is_done(&self) -> bool {
+        self.handles == 0 && self.calls.is_empty()
+    }
+
+    /// Whether so much waits to be written that nothing is to be read.
+    pub(super) fn is_clogged(&self) -> bool {
+        self.out.len() > OUT_BYTES_MAX
+    }
+
+    pub(super) fn wake_driver(&self) {
+        if let Some(driver) = &self.driver {
+            driver.wake_by_ref();
+        }
+    }
+
+    /// Nobody wants the call any more.
+    pub(super) fn end(&mut self, key: usize) {
+        let Some(call) = self.calls.try_remove(key) else {
+            return;
+        };
+        self.sending.retain(|&sending| sending != key);
+        let mut call = call;
+        while let Some(piece) = call.pieces.pop() {
+            self.took(piece.len());
+        }
+        let open = self.numbers.remove(&call.number).is_some();
+        if call.number != 0 && (open || !call.sent) && self.failed.is_none() {
+            frame::reset(&mut self.out, call.number, Reason::CANCEL);
+            self.wake_driver();
+        }
+        if open {
+            // Its place may have been waited for.
+            self.send();
+        }
+        if self.is_done() || !self.out.is_empty() {
+            self.wake_driver();
+        }
+    }
+
+    /// The next piece of a call's body; the server may send as much again.
+    #[inline]
+    pub(super) fn take_piece(&mut self, key: usize) -> Option<Bytes> {
+        let call = self.calls.get_mut(key)?;
+        let piece = call.pieces.pop()?;
+        let bytes = u32::try_from(piece.len()).unwrap_or(LARGEST);
+        call.untold += bytes;
+        if call.untold >= CALL_WINDOW_BYTES / 2 && call.over.is_none() {
+            call.receive_window += i64::from(call.untold);
+            frame::window_update(&mut self.out, call.number, call.untold);
+            call.untold = 0;
+            self.wake_driver();
+        }
+        self.took(piece.len());
+        Some(piece)
+    }
+
+    /// That much of what the server sent is nowhere any more.
+    #[inline]
+    pub(super) fn took(&mut self, bytes: usize) {
+        self.untold += u32::try_from(bytes).unwrap_or(LARGEST);
+        if self.untold >= WINDOW_BYTES / 4 {
+            self.receive_window += i64::from(self.untold);
+            frame::window_update(&mut self.out, 0, self.untold);
+            self.untold = 0;
+            self.wake_driver();
+        }
+    }
+
+    /// Whether the server may send so many bytes of DATA.
+    #[inline]
+    pub(super) fn receive(&mut self, bytes: usize) -> Result<(), Violation> {
+        self.receive_window -= i64::try_from(bytes).unwrap_or(i64::MAX);
+        if self.receive_window < 0 {
+            let words = "more data than all calls together may have on their way";
+            return Err(Violation::new(Reason::FLOW_CONTROL_ERROR, words));
+        }
+        Ok(())
+    }
+
+    /// The key of a call that is not over, by its number.
+    ///
+    /// # Errors
+    /// When there never was such a call.
+    #[inline]
+    pub(super) fn find(&self, number: u32) -> Result<Option<usize>, Violation> {
+        match self.numbers.get(&number) {
+            Some(&key) => Ok(Some(key)),
+            None if number % 2 == 1 && number < self.next_number => Ok(None),
+            None => Err(Violation::protocol("a frame for a call that never was")),
+        }
+    }
+
+    /// Nothing more comes for a call.
+    pub(super) fn finish(&mut self, key: usize, how: Result<(), Error>) {
+        let call = &mut self.calls[key];
+        if !call.sent {
+            // Nobody reads the rest of the message.
+            call.body = Bytes::new();
+            call.sent = true;
+            self.sending.retain(|&sending| sending != key);
+            if how.is_ok() {
+                frame::reset(&mut self.out, call.number, Reason::NO_ERROR);
+            }
+        }
+        if call.number != 0 {
+            self.numbers.remove(&call.number);
+        }
+        call.over = Some(how);
+        call.wake();
+        self.send();
+    }
+
+    /// Ends a call whose answer breaks a rule.
+    pub(super) fn refuse(&mut self, key: usize, violation: Violation) {
+        let number = self.calls[key].number;
+        frame::reset(&mut self.out, number, violation.reason);
+        self.finish(key, Err(Error::Violated(violation)));
+    }
+
+    /// A piece of a call's body has come, which took so many bytes of the windows.
+    #[inline]
+    pub(super) fn deliver(&mut self, key: usize, piece: Bytes, bytes: usize) {
+        let call = &mut self.calls[key];
+        call.receive_window -= i64::try_from(bytes).unwrap_or(i64::MAX);
+        if call.receive_window < 0 {
+            let words = "more data than one call may have on its way";
+            self.refuse(key, Violation::new(Reason::FLOW_CONTROL_ERROR, words));
+            return self.took(bytes);
+        }
+        // What padding took can be sent again at once.
+        let padding = bytes - piece.len();
+        if padding > 0 {
+            call.untold += u32::try_from(padding).unwrap_or(LARGEST);
+        }
+        call.pieces.push(piece);
+        call.wake();
+        if padding > 0 {
+            self.took(padding);
+        }
+    }
+
+    /// The server has said what it is like.
+    pub(super) fn greet(&mut self) {
+        self.greeted = true;
+        if let Some(greeter) = self.greeter.take() {
+            greeter.wake();
+        }
+    }
+
+    /// The server takes no more calls.
+    pub(super) fn said_goodbye(&mut self, goodbye: &Goodbye) {
+        self.goodbye = Some(goodbye.clone());
+        let unbegun = |call: &Call| call.number == 0 || call.number > goodbye.last;
+        let calls = self.calls.iter();
+        let open = calls.filter(|(_, call)| call.over.is_none() && unbegun(call));
+        for key in open.map(|(key, _)| key).collect::<Vec<_>>() {
+            self.finish(key, Err(Error::Unbegun(goodbye.clone())));
+        }
+    }
+
+    /// The connection is over, and with it every call that is not.
+    pub(super) fn fail(&mut self, error: Error) {
+        let error = match (error, &self.goodbye) {
+            (Error::Broken(cause), Some(goodbye)) => Error::BrokenBehind(goodbye.clone(), cause),
+            (error, _) => error,
+        };
+        if self.failed.is_none() {
+            self.failed = Some(error.clone());
+        }
+        if let Some(greeter) = self.greeter.take() {
+            greeter.wake();
+        }
+        self.sending.clear();
+        self.numbers.clear();
+        for (_, call) in &mut self.calls {
+            if call.over.is_none() {
+                call.sent = true;
+                call.over = Some(Err(error.clone()));
+                call.wake();
+            }
+        }
+    }
+}
