@@ -44,6 +44,30 @@ fn every_chart_has_the_reports_figures_as_a_table() {
         in_waterfalls(&charts, &report);
         scatters(&charts, findings, &runs);
         courses(&charts, &report);
+        lengths(&charts, &report);
+    });
+}
+
+/// An arm whose tokens no wire tells has them from the answers' texts, by block:
+/// a job that is played twice has two counts.
+#[test]
+fn tokens_counted_from_text_are_drawn() {
+    let mut runs = samples::experiment(&[0, 4]);
+    let run = &mut runs[1];
+    run.recount.answers.clear();
+    for record in &mut run.records {
+        let tokens = record.completion_tokens.take().expect("counted");
+        run.recount.in_blocks.push((record.key(), tokens, 1));
+        record.token_source = None;
+        for mark in &mut record.marks {
+            mark.tokens = 0;
+        }
+    }
+    with_waterfalls(&runs, waterfalls, |findings| {
+        let report: Value = serde_json::from_str(&json::page(findings)).expect("JSON");
+        let charts = charts(&html::page(findings));
+        courses(&charts, &report);
+        lengths(&charts, &report);
     });
 }
 
@@ -137,5 +161,21 @@ fn courses(charts: &[(String, Rows)], report: &Value) {
         let off = tokens / told.expect("a count") - 1.0;
         // The slice's length is told in milliseconds.
         assert!(off.abs() < 0.0005 / slice_s + 0.001, "{arm}: {tokens}");
+    }
+}
+
+/// Every arm has a curve of what it generated, around its mean.
+fn lengths(charts: &[(String, Rows)], report: &Value) {
+    let rows = chart(charts, &["Lengths"]);
+    for arm in list(&report["arms"]) {
+        let head = format!("{}, tokens", arm["name"].as_str().expect("a name"));
+        let column = rows[0].iter().position(|cell| *cell == head);
+        let column = column.unwrap_or_else(|| panic!("no {head}: {:?}", rows[0]));
+        let number = |row: &Vec<String>| row[column].parse::<f64>().expect("a number");
+        let (least, most) = (number(&rows[1]), number(&rows[rows.len() - 1]));
+        let told = |pointer: &str| arm["figures"].pointer(pointer).and_then(Value::as_f64);
+        let mean = told("/tokens/generated_tokens").expect("a count")
+            / told("/requests/finished").expect("a count");
+        assert!(least <= mean && mean <= most, "{head}: {least} to {most}");
     }
 }

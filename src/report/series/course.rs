@@ -20,7 +20,8 @@ pub(in super::super) struct Course {
 
 /// One arm over time.
 pub(in super::super) struct Lane {
-    /// Tokens per second of each slice; `None`: nothing was in flight.
+    /// Tokens per second of each slice; `None`: nothing was in flight, or an answer
+    /// came whose tokens nobody counted.
     pub(in super::super) tokens_per_s: Vec<Option<f64>>,
     /// Requests in flight, averaged over each slice.
     pub(in super::super) in_flight: Vec<Option<f64>>,
@@ -108,7 +109,7 @@ impl Slices {
 
 fn lane(run: &Run, slices: &Slices) -> Lane {
     let recounts = recounts(run);
-    let mut amounts = vec![0.0; SLICES];
+    let mut amounts = vec![Some(0.0); SLICES];
     let mut in_flight = vec![0.0; SLICES];
     for record in all(run) {
         add_tokens(&mut amounts, record, &recounts, slices);
@@ -119,7 +120,7 @@ fn lane(run: &Run, slices: &Slices) -> Lane {
     let tokens_per_s = amounts
         .iter()
         .zip(&in_flight)
-        .map(|(amount, flight)| busy(flight).then_some(amount / slice_s))
+        .map(|(amount, flight)| amount.filter(|_| busy(flight)).map(|of| of / slice_s))
         .collect();
     let since_s = |at_ns: u64| at_ns.saturating_sub(slices.origin_ns) as f64 / 1e9;
     let mut blocks: Vec<Span> = run
@@ -143,11 +144,13 @@ fn lane(run: &Run, slices: &Slices) -> Lane {
 }
 
 /// A message whose tokens the wire does not tell carries an equal part of its
-/// answer's.
-fn add_tokens(amounts: &mut [f64], record: &Record, recounts: &Recounts, slices: &Slices) {
+/// answer's. Where nobody counted a finished one, its slices have no amount, as
+/// zero would be a figure; of one that failed the tables count nothing, either.
+fn add_tokens(amounts: &mut [Option<f64>], record: &Record, recounts: &Recounts, slices: &Slices) {
     let told = record.marks.iter().all(|mark| mark.tokens > 0);
-    let whole = tokens(record, recounts).map_or(0.0, f64::from);
-    let each = whole / record.marks.len().max(1) as f64;
+    let nothing = (!record.is_ok()).then_some(0);
+    let whole = tokens(record, recounts).or(nothing).map(f64::from);
+    let each = whole.map(|whole| whole / record.marks.len().max(1) as f64);
     let mut slice = 0;
     for mark in &record.marks {
         let at = mark.at_ns.saturating_sub(slices.origin_ns) as f64 / slices.slice_ns;
@@ -155,7 +158,12 @@ fn add_tokens(amounts: &mut [f64], record: &Record, recounts: &Recounts, slices:
             slice += 1;
         }
         if let Some(amount) = amounts.get_mut(slice) {
-            *amount += if told { f64::from(mark.tokens) } else { each };
+            let brought = if told {
+                Some(f64::from(mark.tokens))
+            } else {
+                each
+            };
+            *amount = amount.zip(brought).map(|(sum, more)| sum + more);
         }
     }
 }
@@ -208,6 +216,38 @@ mod tests {
         assert!((total(&lane.tokens_per_s) - 600.0).abs() < 1e-6);
         assert!((total(&lane.in_flight) - 60.0).abs() < 1e-6);
         assert!(!course.together, "a run by itself shares no clock");
+    }
+
+    /// Zero would say that the arm stood still.
+    #[test]
+    fn tokens_that_nobody_counted_are_no_figure() {
+        let mut run = run((0..2)
+            .map(|index| {
+                record(
+                    index,
+                    u64::from(index) * 10_000_000_000,
+                    100_000_000,
+                    100_000_000,
+                    30,
+                )
+            })
+            .collect());
+        let unknown = &mut run.records[0];
+        unknown.completion_tokens = None;
+        for mark in &mut unknown.marks {
+            mark.tokens = 0;
+        }
+        let summary = summarize(&run);
+        let arms = [Arm {
+            run: &run,
+            summary: &summary,
+        }];
+        let course = course(&arms).expect("busy");
+        let lane = &course.lanes[0];
+        assert_eq!(lane.tokens_per_s[5], None, "a slice of the first answer");
+        assert!(lane.in_flight[5].is_some());
+        let total = lane.tokens_per_s.iter().flatten().sum::<f64>() * course.slice_s;
+        assert!((total - 30.0).abs() < 1e-6, "{total}");
     }
 
     #[test]

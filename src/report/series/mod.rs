@@ -6,7 +6,7 @@ pub(super) mod course;
 use std::collections::HashMap;
 
 use super::chart::scatter::Point;
-use crate::record::{Record, Run};
+use crate::record::{Record, RequestKey, Run};
 
 /// Samples of one arm, in ascending order.
 pub(super) type Sorted = Vec<f64>;
@@ -61,16 +61,16 @@ pub(super) fn generated(run: &Run) -> Sorted {
     sorted(finished(run).filter_map(|record| tokens(record, &recounts).map(f64::from)))
 }
 
-/// Tokens of the answers' texts, by request.
-type Recounts = HashMap<u32, u32>;
+/// Tokens of the answers' texts, by request: an index may be played again.
+type Recounts = HashMap<RequestKey, u32>;
 
 fn recounts(run: &Run) -> Recounts {
-    let answers = run.recount.answers.iter();
-    answers.map(|&(index, whole, _)| (index, whole)).collect()
+    let counts = run.recount.counts();
+    counts.map(|(key, whole, _)| (key, whole)).collect()
 }
 
 fn tokens(record: &Record, recounts: &Recounts) -> Option<u32> {
-    let text = || recounts.get(&record.index).copied();
+    let text = || recounts.get(&record.key()).copied();
     record.completion_tokens.or_else(text)
 }
 
