@@ -71,6 +71,19 @@ impl Scale {
         (self.to - self.from).abs()
     }
 
+    /// The place in the middle of it.
+    pub(super) fn middle(&self) -> f64 {
+        f64::midpoint(self.from, self.to)
+    }
+
+    /// What it is called: that it is no linear one is to be read on it.
+    pub(super) fn named(&self, name: &str) -> String {
+        match self.log {
+            true => format!("{name}, log scale"),
+            false => name.to_owned(),
+        }
+    }
+
     /// The place of a figure; figures beyond the ends lie at the ends.
     pub(super) fn at(&self, figure: f64) -> f64 {
         let figure = match figure.is_finite() {
