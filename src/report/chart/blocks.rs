@@ -2,7 +2,7 @@
 
 use super::frame::{BOTTOM, Frame, LEFT, RIGHT, TOP};
 use super::scale::Scale;
-use super::{Drawing, look, marker};
+use super::{Drawing, colour, look, marker};
 use crate::report::format::{ABSENT, number};
 use crate::report::sentences::{change, metric_name, share};
 use crate::report::tables::Sheet;
@@ -47,7 +47,8 @@ pub(in super::super) fn draw(
         let words = format!("all blocks: {}", change(ratio));
         frame.shape(&format!("b {}", look(other)), &band, &words);
         let mean = across(percent(ratio.point));
-        frame.shape(&format!("l {}", look(other)), &mean, &words);
+        // Without its arm's dash: what is dashed is the margin.
+        frame.shape(&format!("l {}", colour(other)), &mean, &words);
     }
     frame.raw(&format!("<path class=\"z\" d=\"{}\"/>", across(0.0)));
     for bound in [margin, -margin] {
@@ -76,8 +77,8 @@ pub(in super::super) fn draw(
 
 fn note(margin: f64) -> String {
     format!(
-        "band: 95 % interval of all blocks together; dashed: the margin of {} % within which a \
-         difference counts as none",
+        "line and band: all blocks together and their 95 % interval; dashed: the margin of {} % \
+         within which a difference counts as none",
         share(margin)
     )
 }

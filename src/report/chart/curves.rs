@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use super::frame::{BOTTOM, Frame, LEFT, RIGHT, TOP};
 use super::scale::Scale;
-use super::{Drawing, look, marker};
+use super::{Drawing, Whose};
 use crate::report::format::number;
 use crate::report::tables::Sheet;
 
@@ -23,8 +23,8 @@ const MARKED: [u32; 5] = [100, 250, 500, 900, 990];
 
 /// The samples of one arm.
 pub(in super::super) struct Samples {
-    /// The arm's place.
-    pub(in super::super) arm: usize,
+    /// Which arm's they are, or what was asked of all.
+    pub(in super::super) whose: Whose,
     /// What the curve is called.
     pub(in super::super) name: String,
     /// In ascending order, finite.
@@ -57,7 +57,8 @@ pub(in super::super) fn draw(axis: &Axis, arms: &[Samples]) -> Option<Drawing> {
     let high = curves.iter().flatten().copied().reduce(f64::max)?;
     let x = Scale::log(low_end(&shares, &curves)?, high, LEFT, RIGHT);
     let y = Scale::linear(0.0, 100.0, BOTTOM, TOP);
-    let mut frame = Frame::with_axes(axis.title, (&x, axis.unit), (&y, "% of samples up to this"));
+    let across = x.named(axis.unit);
+    let mut frame = Frame::with_axes(axis.title, (&x, &across), (&y, "% of samples up to this"));
     for (arm, curve) in arms.iter().zip(&curves) {
         let place = |share: u32| y.at(f64::from(share) / 10.0);
         let mut line = String::new();
@@ -65,7 +66,8 @@ pub(in super::super) fn draw(axis: &Axis, arms: &[Samples]) -> Option<Drawing> {
             let letter = if line.is_empty() { 'M' } else { 'L' };
             let _ = write!(line, "{letter}{:.1} {:.1}", x.at(*figure), place(*share));
         }
-        frame.shape(&format!("l {}", look(arm.arm)), &line, &arm.name);
+        let look = arm.whose.look();
+        frame.shape(&format!("l {look}"), &line, &arm.name);
         for (share, figure) in shares.iter().zip(curve) {
             if MARKED.contains(share) {
                 let words = format!(
@@ -75,8 +77,8 @@ pub(in super::super) fn draw(axis: &Axis, arms: &[Samples]) -> Option<Drawing> {
                     number(Some(*figure), axis.decimals),
                     axis.unit
                 );
-                let path = marker(arm.arm, x.at(*figure), place(*share));
-                frame.shape(&format!("p {}", look(arm.arm)), &path, &words);
+                let path = arm.whose.marker(x.at(*figure), place(*share));
+                frame.shape(&format!("p {look}"), &path, &words);
             }
         }
     }
@@ -84,7 +86,7 @@ pub(in super::super) fn draw(axis: &Axis, arms: &[Samples]) -> Option<Drawing> {
         title: axis.title.to_owned(),
         note: String::new(),
         svg: frame.finish(),
-        legend: arms.iter().map(|arm| arm.arm).collect(),
+        legend: arms.iter().map(|arm| arm.whose).collect(),
         sheet: table(axis, &arms, &shares, &curves),
     })
 }
@@ -133,6 +135,7 @@ fn quantile(sorted: &[f64], share: u32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::{Axis, Samples, draw, quantile};
+    use crate::report::chart::Whose;
 
     #[test]
     fn quantiles_by_hand() {
@@ -164,7 +167,7 @@ mod tests {
         };
         let of = |count: u32| {
             let arms = [Samples {
-                arm: 0,
+                whose: Whose::Arm(0),
                 name: "a".to_owned(),
                 sorted: (1..=count).map(f64::from).collect(),
             }];
@@ -172,5 +175,23 @@ mod tests {
         };
         assert!(of(1_000_000) < of(1_000) + 1_000 && of(1_000_000) < 6_000);
         assert!(draw(&axis, &[]).is_none());
+    }
+
+    #[test]
+    fn a_log_axis_says_so() {
+        let axis = Axis {
+            title: "t",
+            unit: "ms",
+            decimals: 2,
+        };
+        let of = |sorted: Vec<f64>| {
+            let arm = Samples {
+                whose: Whose::Arm(0),
+                name: "a".to_owned(),
+                sorted,
+            };
+            draw(&axis, &[arm]).expect("samples").svg
+        };
+        assert!(of(vec![1.0, 2.0, 300.0]).contains(">ms, log scale<"));
     }
 }

@@ -23,16 +23,49 @@ pub(super) struct Drawing {
     pub(super) note: String,
     /// The picture: one `svg` element.
     pub(super) svg: String,
-    /// Arms in it that a legend must name, by place.
-    pub(super) legend: Vec<usize>,
+    /// What a legend must name.
+    pub(super) legend: Vec<Whose>,
     /// What was drawn, in figures.
     pub(super) sheet: Sheet,
+}
+
+/// Whose a curve is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The arm at this place.
+    Arm(usize),
+    /// Nobody's: what all arms were asked for.
+    Asked,
+}
+
+impl Whose {
+    /// Classes for its look; what was asked for takes no arm's colour.
+    pub(super) fn look(self) -> String {
+        match self {
+            Self::Arm(place) => look(place),
+            Self::Asked => "q".to_owned(),
+        }
+    }
+
+    /// Its marker, centred on a point.
+    pub(super) fn marker(self, x: f64, y: f64) -> String {
+        match self {
+            Self::Arm(place) => marker(place, x, y),
+            // Higher than the arms' own, which may lie on top of it.
+            Self::Asked => format!("M{x:.1} {y:.1}m-1-6h2v12h-2z"),
+        }
+    }
+}
+
+/// The class of an arm's colour.
+fn colour(place: usize) -> String {
+    format!("a{}", place % LOOKS)
 }
 
 /// Classes for the look of the arm at `place`: its colour and its dash. Beyond
 /// six arms colours come again with another dash and marker: 36 arms differ.
 pub(super) fn look(place: usize) -> String {
-    format!("a{} k{}", place % LOOKS, form(place))
+    format!("{} k{}", colour(place), form(place))
 }
 
 fn form(place: usize) -> usize {
@@ -56,11 +89,18 @@ pub(super) fn marker(place: usize, x: f64, y: f64) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::look;
+    use super::{LOOKS, Whose, look};
 
     #[test]
     fn many_arms_look_different() {
         let looks: BTreeSet<String> = (0..36).map(look).collect();
         assert_eq!(looks.len(), 36);
+        for place in 0..=LOOKS {
+            let asked = Whose::Asked.look();
+            assert!(
+                !look(place).contains(&asked),
+                "{place} looks like `{asked}`"
+            );
+        }
     }
 }

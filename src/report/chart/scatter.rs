@@ -6,6 +6,10 @@ use super::scale::Scale;
 use super::{Drawing, look, marker};
 use crate::report::format::number;
 use crate::report::tables::Sheet;
+use crate::stats::words::one_line;
+
+/// Letters of a name that have room along the upright axis; the title has it whole.
+const NAME: usize = 18;
 
 /// A request that both arms finished.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,12 +46,9 @@ pub(in super::super) fn draw(
     let x = Scale::log(low, high, LEFT, RIGHT);
     let y = Scale::log(low, high, BOTTOM, TOP);
     let (first, second) = names;
+    let named = |scale: &Scale, name| scale.named(&format!("{}, ms", one_line(name, NAME)));
     let title = format!("{what} of the same request: {second} against {first}");
-    let mut frame = Frame::with_axes(
-        &title,
-        (&x, &format!("{first}, ms")),
-        (&y, &format!("{second}, ms")),
-    );
+    let mut frame = Frame::with_axes(&title, (&x, &named(&x, first)), (&y, &named(&y, second)));
     frame.raw(&format!(
         "<path class=\"z\" d=\"M{:.1} {:.1}L{:.1} {:.1}\"/>",
         x.at(low),
@@ -64,7 +65,7 @@ pub(in super::super) fn draw(
         frame.shape(
             &format!("d {}", look(other)),
             &marker(other, x.at(point.first_ms), y.at(point.other_ms)),
-            &format!("{}: {one} | {two}", point.index),
+            &format!("request {}: {one} | {two} ms", point.index),
         );
         sheet.row(&point.index.to_string(), vec![one, two]);
     }
@@ -112,5 +113,8 @@ mod tests {
             drawing.note
         );
         assert!(draw("E2E", ("a", "b"), 1, &[], 100).is_none());
+        let says = |words: &str| drawing.svg.contains(words);
+        assert!(says("<title>request 10: 10.00 | 9.00 ms</title>"));
+        assert!(says(">a, ms, log scale<") && says(">b, ms, log scale<"));
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::frame::{BOTTOM, Frame, LEFT, RIGHT, TOP};
 use super::scale::Scale;
-use super::{Drawing, look};
+use super::{Drawing, Whose, look};
 use crate::report::format::number;
 use crate::report::series::course::{Course, Lane, Span};
 use crate::report::tables::Sheet;
@@ -57,7 +57,7 @@ pub(in super::super) fn draw(what: &What, course: &Course, names: &[String]) -> 
         title: what.title.to_owned(),
         note: format!("{shaded}{clock}"),
         svg: frame.finish(),
-        legend: (0..course.lanes.len()).collect(),
+        legend: (0..course.lanes.len()).map(Whose::Arm).collect(),
         sheet: table(what, course, names),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::chart::curves::{self, Axis, Samples};
 use super::super::chart::timeline::{self, What};
-use super::super::chart::{Drawing, blocks, scatter};
+use super::super::chart::{Drawing, Whose, blocks, scatter};
 use super::super::findings::Findings;
 use super::super::sentences;
 use super::super::series::{self, Latency, Sorted, course};
@@ -32,6 +32,9 @@ const LENGTHS: Axis = Axis {
     unit: "tokens",
     decimals: 0,
 };
+
+/// What the curve of the lengths that were asked for is called.
+pub(super) const ASKED: &str = "asked for";
 
 const THROUGHPUT: What = What {
     title: "Output tokens/s over time",
@@ -72,7 +75,7 @@ pub(super) fn of_runs(findings: &Findings<'_>, names: &[String]) -> Vec<Drawing>
 fn samples(findings: &Findings<'_>, names: &[String], of: fn(&Run) -> Sorted) -> Vec<Samples> {
     let arms = findings.arms.iter().zip(names).enumerate();
     arms.map(|(place, (arm, name))| Samples {
-        arm: place,
+        whose: Whose::Arm(place),
         name: name.clone(),
         sorted: of(arm.run),
     })
@@ -80,17 +83,16 @@ fn samples(findings: &Findings<'_>, names: &[String], of: fn(&Run) -> Sorted) ->
 }
 
 /// What the first arm was asked for stands for all: the verdict says where
-/// another one got other work.
+/// another one got other work. It comes first, so that the arms' curves, which
+/// should be the same, lie on top of it.
 fn lengths(findings: &Findings<'_>, names: &[String]) -> Vec<Samples> {
-    let mut all = samples(findings, names, series::generated);
-    if let Some(first) = findings.arms.first() {
-        all.push(Samples {
-            arm: names.len(),
-            name: "asked for".to_owned(),
-            sorted: series::asked(first.run),
-        });
-    }
-    all
+    let asked = findings.arms.first().map(|first| Samples {
+        whose: Whose::Asked,
+        name: ASKED.to_owned(),
+        sorted: series::asked(first.run),
+    });
+    let generated = samples(findings, names, series::generated);
+    asked.into_iter().chain(generated).collect()
 }
 
 fn scatters(findings: &Findings<'_>, names: &[String]) -> Vec<Drawing> {

@@ -2,9 +2,10 @@
 
 use sha2::{Digest, Sha256};
 
-use super::super::chart::{Drawing, look, marker};
-use super::super::format::is_unit;
+use super::super::chart::{Drawing, Whose};
+use super::super::format::{ABSENT, is_unit};
 use super::super::tables::{Line, Sheet};
+use super::drawings::ASKED;
 use crate::record::RunHeader;
 use crate::stats::words::{is_steering, one_line};
 
@@ -211,20 +212,22 @@ fn figure(drawing: &Drawing, names: &[String]) -> String {
     )
 }
 
-/// The look of arms beside their names; a place beyond the names is what was
-/// asked for.
-pub(super) fn legend(names: &[String], places: &[usize]) -> String {
-    if places.is_empty() {
+/// The look of curves beside their names.
+pub(super) fn legend(names: &[String], curves: &[Whose]) -> String {
+    if curves.is_empty() {
         return String::new();
     }
     let mut out = String::from("<p class=\"legend\">");
-    for &place in places {
-        let name = names.get(place).map_or("asked for", String::as_str);
-        let look = look(place);
+    for of in curves {
+        let name = match of {
+            Whose::Arm(place) => names.get(*place).map_or(ABSENT, String::as_str),
+            Whose::Asked => ASKED,
+        };
+        let look = of.look();
         out.push_str(&format!(
             "<span><svg viewBox=\"0 0 30 12\" aria-hidden=\"true\"><path class=\"l {look}\" \
              d=\"M1 6H29\"/><path class=\"p {look}\" d=\"{}\"/></svg>{}</span> ",
-            marker(place, 15.0, 6.0),
+            of.marker(15.0, 6.0),
             escape(name)
         ));
     }

@@ -4,6 +4,7 @@
 mod drawings;
 mod markup;
 
+use super::chart::Whose;
 use super::findings::Findings;
 use super::format::capitalised;
 use super::sentences::headline;
@@ -23,7 +24,8 @@ pub fn page(findings: &Findings<'_>) -> String {
     waterfalls(&mut page, findings, &names);
     page.section("The arms");
     let plain_ratios = findings.comparison.is_none();
-    page.raw(&legend(&names, &(0..names.len()).collect::<Vec<_>>()));
+    let arms: Vec<Whose> = (0..names.len()).map(Whose::Arm).collect();
+    page.raw(&legend(&names, &arms));
     page.sheet(&arms::sheet(findings.arms, &names, plain_ratios));
     page.notes(&arms::notes(findings.arms, &names, plain_ratios));
     page.section("Request by request, and over time");
