@@ -246,7 +246,7 @@ fn too_short(run: &Run, summary: &Summary) -> Option<Reason> {
             5,
             "too_short",
             format!(
-                "{} of {} too short: in block {number} {} finished, fewer than 2 x concurrency = {}",
+                "{} of {} too short: in block {number} only {} finished, fewer than 2 x concurrency = {}",
                 grouped(u64::try_from(short.count()).unwrap_or(u64::MAX)),
                 match finished.len() {
                     1 => "1 block is".to_owned(),

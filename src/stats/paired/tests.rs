@@ -156,7 +156,7 @@ fn a_short_block_is_too_short() {
     let words = words.get("too_short").unwrap();
     assert_eq!(
         words,
-        "1 of 6 blocks are too short: in block 3 8 requests finished, fewer than 2 x concurrency \
+        "1 of 6 blocks are too short: in block 3 only 8 requests finished, fewer than 2 x concurrency \
          = 10"
     );
 }
