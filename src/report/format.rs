@@ -28,10 +28,17 @@ pub(super) fn seconds(ns: Option<f64>, decimals: usize) -> String {
     plain(ns.map(|ns| ns / 1e9), decimals)
 }
 
+/// A figure that shows as zero without the sign that it was rounded from.
+pub(super) fn unsigned_zero(figure: String) -> String {
+    let zero = |digits: &&str| digits.chars().all(|letter| matches!(letter, '0' | '.'));
+    let digits = figure.strip_prefix('-').filter(zero);
+    digits.map(str::to_owned).unwrap_or(figure)
+}
+
 /// A number for people.
 pub(super) fn number(figure: Option<f64>, decimals: usize) -> String {
     figure.map_or(ABSENT.to_owned(), |figure| {
-        grouped_decimal(figure, decimals)
+        unsigned_zero(grouped_decimal(figure, decimals))
     })
 }
 
@@ -40,15 +47,14 @@ pub(super) fn number(figure: Option<f64>, decimals: usize) -> String {
 pub(super) fn ms(ns: Option<f64>) -> String {
     match ns {
         Some(ns) if ns > 0.0 && ns < 5_000.0 => "<0.01".to_owned(),
-        Some(ns) => grouped_decimal(ns / 1e6, 2),
-        None => ABSENT.to_owned(),
+        ns => number(ns.map(|ns| ns / 1e6), 2),
     }
 }
 
 /// Whole nanoseconds as milliseconds to the microsecond, for the client's own
 /// delays, which may be negative.
 pub(super) fn fine_ms(ns: i64) -> String {
-    grouped_decimal(ns as f64 / 1e6, 3)
+    number(Some(ns as f64 / 1e6), 3)
 }
 
 /// Mean, p50, p90, p95, p99 and max in milliseconds.
@@ -205,7 +211,7 @@ impl Grid {
 
 #[cfg(test)]
 mod tests {
-    use super::{ABSENT, WIDTH, ms, plain, seconds, token_source, wrap};
+    use super::{ABSENT, WIDTH, fine_ms, ms, number, plain, seconds, token_source, wrap};
     use crate::stats::{TextCheck, TokenSource, Tokens};
 
     #[test]
@@ -213,6 +219,12 @@ mod tests {
         assert_eq!(plain(Some(1234.5678), 3), "1234.568");
         assert_eq!(plain(Some(f64::NAN), 3), ABSENT);
         assert_eq!(plain(None, 3), ABSENT);
+        assert_eq!(number(Some(-0.04), 1), "0.0");
+        assert_eq!(number(Some(-0.06), 1), "-0.1");
+        assert_eq!(
+            (number(None, 1), fine_ms(-400)),
+            (ABSENT.to_owned(), "0.000".to_owned())
+        );
         assert_eq!(seconds(Some(1_234_567.0), 6), "0.001235");
         for (ns, expected) in [
             (None, "-"),
@@ -220,6 +232,7 @@ mod tests {
             (Some(1.0), "<0.01"),
             (Some(4_999.0), "<0.01"),
             (Some(5_000.0), "0.01"),
+            (Some(-4_999.0), "0.00"),
             (Some(1_234_567_890.0), "1,234.57"),
         ] {
             assert_eq!(ms(ns), expected, "{ns:?}");

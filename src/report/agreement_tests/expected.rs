@@ -17,6 +17,11 @@ pub(super) fn figure(value: &Value, scale: f64, decimals: usize) -> String {
     let (sign, digits) = whole
         .strip_prefix('-')
         .map_or(("", whole), |rest| ("-", rest));
+    // Nothing is neither above nor below zero.
+    let sign = match text.contains(|letter| matches!(letter, '1'..='9')) {
+        true => sign,
+        false => "",
+    };
     let backwards: Vec<char> = digits.chars().rev().collect();
     let groups: Vec<String> = backwards
         .chunks(3)

@@ -1,9 +1,9 @@
 //! Where a difference comes from, from the slow arm down to the fast one: parts,
 //! their sources, and what is left unexplained.
 
-use super::super::format::ABSENT;
+use super::super::format::{ABSENT, number};
 use super::Sheet;
-use crate::stats::words::{grouped_decimal, one_line};
+use crate::stats::words::one_line;
 use crate::stats::{Estimate, PartKind, Time, Waterfall};
 
 /// What a part is called.
@@ -83,12 +83,7 @@ pub(in super::super) fn sources(of: &Waterfall) -> Vec<String> {
 
 /// Milliseconds to the microsecond.
 pub(in super::super) fn fine(ns: f64) -> String {
-    let text = grouped_decimal(ns / 1e6, 3);
-    if text == "-0.000" {
-        "0.000".to_owned()
-    } else {
-        text
-    }
+    number(Some(ns / 1e6), 3)
 }
 
 fn cells(of: Estimate, share: Option<String>) -> [String; 3] {
@@ -101,7 +96,7 @@ fn cells(of: Estimate, share: Option<String>) -> [String; 3] {
 fn share(part: Estimate, gap: Estimate) -> String {
     let share = part.mean_ns / gap.mean_ns * 100.0;
     match share.is_finite() && !may_be_none(gap) {
-        true => format!("{} %", grouped_decimal(share, 1)),
+        true => format!("{} %", number(Some(share), 1)),
         false => ABSENT.to_owned(),
     }
 }
@@ -198,6 +193,20 @@ mod tests {
             said.contains("b to c") && said.contains("there may be no difference"),
             "{said}"
         );
+    }
+
+    /// A rest of less than what is shown is neither more nor less.
+    #[test]
+    fn a_share_of_nothing_has_no_sign() {
+        let mut of = step(0, 1, estimate(10.0, Some(1.0)));
+        of.rest = estimate(-0.0004, None);
+        let names = ["a", "b"].map(str::to_owned);
+        let said = format!("{:?}", super::sheet(&of, &names).lines);
+        assert!(
+            said.contains("\"0.000\"") && said.contains("\"0.0 %\""),
+            "{said}"
+        );
+        assert!(!said.contains("-0.0"), "{said}");
     }
 
     #[test]

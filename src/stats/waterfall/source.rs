@@ -130,6 +130,23 @@ impl Sides<'_> {
     }
 }
 
+/// Milliseconds to the microsecond; what shows as zero has no sign.
 fn millis(ns: f64) -> String {
-    grouped_decimal(ns / 1e6, 3)
+    let text = grouped_decimal(ns / 1e6, 3);
+    match text.as_str() {
+        "-0.000" => "0.000".to_owned(),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::millis;
+
+    #[test]
+    fn zero_has_no_sign() {
+        assert_eq!(millis(-400.0), "0.000");
+        assert_eq!(millis(-600.0), "-0.001");
+        assert_eq!(millis(1_234_567_890.0), "1,234.568");
+    }
 }
