@@ -65,10 +65,10 @@ impl Findings<'_> {
         match which.len() {
             0 => None,
             all if all == self.arms.len() => Some(
-                "the engine is simulated: these figures say nothing about a real server".to_owned(),
+                "The engine is simulated: these figures say nothing about a real server".to_owned(),
             ),
             _ => Some(format!(
-                "the engine of {} is simulated: those figures say nothing about a real server",
+                "The engine of {} is simulated: those figures say nothing about a real server",
                 which.join(", ")
             )),
         }

@@ -2,7 +2,7 @@
 //! comparison come first. The sentences themselves are made by `stats`.
 
 use super::findings::Findings;
-use super::format::ABSENT;
+use super::format::{ABSENT, capitalised};
 use crate::stats::words::{counted, one_line};
 use crate::stats::{self, Basis, Compared, Comparison, Finding, Metric, Ratio};
 
@@ -133,7 +133,20 @@ pub(super) fn headline(findings: &Findings<'_>) -> Vec<String> {
             *first = format!("Does not count (INVALID){others}: {first}");
         }
     }
-    lines
+    let begun = lines.iter().map(|line| begun(line, &comparison.arms));
+    begun.collect()
+}
+
+/// A sentence as it begins: with a capital, or with an arm's name as it is.
+fn begun(sentence: &str, arms: &[String]) -> String {
+    let named = |name: &String| {
+        let after = sentence.strip_prefix(name.as_str());
+        after.is_some_and(|after| after.starts_with([' ', '\'']))
+    };
+    match arms.iter().any(named) {
+        true => sentence.to_owned(),
+        false => capitalised(sentence),
+    }
 }
 
 /// The first arm and the one at `other`, by name.
@@ -143,4 +156,29 @@ pub(super) fn arms(comparison: &Comparison, other: usize) -> (String, String) {
         one_line(name, 28)
     };
     (name(0), name(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::begun;
+
+    #[test]
+    fn a_sentence_begins_with_a_capital_but_for_a_name() {
+        let arms = ["tis", "api_server"].map(str::to_owned);
+        for (sentence, expected) in [
+            (
+                "no difference larger than 2 %",
+                "No difference larger than 2 %",
+            ),
+            ("tis generates more", "tis generates more"),
+            (
+                "api_server's mean is shorter",
+                "api_server's mean is shorter",
+            ),
+            ("tissue", "Tissue"),
+            ("", ""),
+        ] {
+            assert_eq!(begun(sentence, &arms), expected);
+        }
+    }
 }

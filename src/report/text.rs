@@ -17,7 +17,7 @@ pub fn profile(run: &Run, summary: &Summary, verdict: &Verdict) -> String {
     let mut out = String::new();
     judgement(&mut out, verdict, &[]);
     if run.header.simulated {
-        out.push_str("\nthe engine is simulated: these figures say nothing about a real server\n");
+        out.push_str("\nThe engine is simulated: these figures say nothing about a real server\n");
     }
     if run
         .header
@@ -152,13 +152,13 @@ mod tests {
         assert!(of_one(&samples::troubled()).starts_with("INVALID: "));
         let all = of_all(&arms);
         assert!(
-            all.starts_with("VALID\n") && all.contains("the engine is simulated"),
+            all.starts_with("VALID\n") && all.contains("The engine is simulated"),
             "{all}"
         );
         arms[0].header.simulated = false;
         assert!(!of_one(&arms[0]).contains("simulated"));
         let some = of_all(&arms[..2]);
-        assert!(some.contains("the engine of tis is simulated"), "{some}");
+        assert!(some.contains("The engine of tis is simulated"), "{some}");
     }
 
     #[test]

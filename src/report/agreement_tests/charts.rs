@@ -82,8 +82,8 @@ fn name<'a>(report: &'a Value, place: &Value) -> &'a str {
 
 fn blocks(charts: &[(String, Rows)], report: &Value) {
     for pair in list(&report["comparison"]["pairs"]) {
-        let against = format!("of {} against", name(report, &pair["other"]));
-        let rows = chart(charts, &["output tokens/s", &against, "block by block"]);
+        let against = format!("{} against", name(report, &pair["other"]));
+        let rows = chart(charts, &["Output tokens/s of", &against, "block by block"]);
         let ratios = list(&pair["metrics"][0]["ratio_by_block"]);
         assert_eq!((ratios.len(), rows.len()), (6, 7));
         for (block, ratio) in ratios.iter().enumerate() {

@@ -3,7 +3,7 @@
 use super::frame::{BOTTOM, Frame, LEFT, RIGHT, TOP};
 use super::scale::Scale;
 use super::{Drawing, colour, look, marker};
-use crate::report::format::{ABSENT, number};
+use crate::report::format::{ABSENT, capitalised, number};
 use crate::report::sentences::{change, metric_name, share};
 use crate::report::tables::Sheet;
 use crate::stats::Compared;
@@ -38,7 +38,9 @@ pub(in super::super) fn draw(
     let y = Scale::linear(low - room, high + room, BOTTOM, TOP);
     let metric = metric_name(compared.metric);
     let (first, second) = names;
-    let title = format!("{metric} of {second} against {first}, block by block");
+    let title = capitalised(&format!(
+        "{metric} of {second} against {first}, block by block"
+    ));
     let mut frame = Frame::with_axes(&title, (&x, "block"), (&y, "difference, %"));
     let across = |at: f64| format!("M{LEFT} {:.1}H{RIGHT}", y.at(at));
     if let Some(ratio) = compared.ratio {
@@ -77,7 +79,7 @@ pub(in super::super) fn draw(
 
 fn note(margin: f64) -> String {
     format!(
-        "line and band: all blocks together and their 95 % interval; dashed: the margin of {} % \
+        "Line and band: all blocks together and their 95 % interval; dashed: the margin of {} % \
          within which a difference counts as none",
         share(margin)
     )

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::frame::{BOTTOM, Frame, LEFT, RIGHT, TOP};
 use super::scale::Scale;
 use super::{Drawing, Whose, look};
-use crate::report::format::number;
+use crate::report::format::{capitalised, number};
 use crate::report::series::course::{Course, Lane, Span};
 use crate::report::tables::Sheet;
 
@@ -55,10 +55,22 @@ pub(in super::super) fn draw(what: &What, course: &Course, names: &[String]) -> 
     };
     Drawing {
         title: what.title.to_owned(),
-        note: format!("{shaded}{clock}"),
+        note: capitalised(&format!("{shaded}{clock}{}", uncounted(what, course))),
         svg: frame.finish(),
         legend: (0..course.lanes.len()).map(Whose::Arm).collect(),
         sheet: table(what, course, names),
+    }
+}
+
+/// Says why a busy arm has no line.
+fn uncounted(what: &What, course: &Course) -> &'static str {
+    let mut slices = course
+        .lanes
+        .iter()
+        .flat_map(|lane| (what.figures)(lane).iter().zip(&lane.in_flight));
+    match slices.any(|(figure, busy)| figure.is_none() && busy.is_some()) {
+        true => "; no line where nobody counted an answer's tokens",
+        false => "",
     }
 }
 

@@ -132,7 +132,7 @@ pub(in super::super) fn draw(of: &Waterfall, names: &[String]) -> Drawing {
     Drawing {
         title,
         note: format!(
-            "filled: {} spends more on it; hollow: {fast} does; dashed: what no part explains; \
+            "Filled: {} spends more on it; hollow: {fast} does; dashed: what no part explains; \
              whiskers: 95 % interval",
             name(names, of.slow)
         ),

@@ -238,7 +238,7 @@ fn floor_notes(arms: &[Arm<'_>], names: &[String]) -> Vec<String> {
     for (other, name) in known {
         if let Some(by) = floor_difference(first, other) {
             notes.push(format!(
-                "client floor of {name} minus {first_name}: {:+.3} ms, 95 % interval {:+.3} to \
+                "Client floor of {name} minus {first_name}: {:+.3} ms, 95 % interval {:+.3} to \
                  {:+.3} ms ({} paired rounds of the calibration); reported, never subtracted",
                 by.mean / 1e6,
                 by.low / 1e6,
@@ -276,7 +276,7 @@ pub(in super::super) fn notes(
     notes.extend(floor_notes(arms, names));
     if arms.len() > 1 && plain_ratios {
         notes.push(
-            "one run per arm: the ratios are of these runs; how certain they are, they do not say"
+            "One run per arm: the ratios are of these runs; how certain they are, they do not say"
                 .to_owned(),
         );
     }

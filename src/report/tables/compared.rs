@@ -61,9 +61,9 @@ pub(in super::super) fn interval(of: Option<Ratio>) -> String {
 /// What must be known to read the tables.
 pub(in super::super) fn notes(comparison: &Comparison, arms: &[Arm<'_>]) -> Vec<String> {
     let mut notes = vec![
-        format!("compared over {}", basis(&comparison.basis)),
+        format!("Compared over {}", basis(&comparison.basis)),
         format!(
-            "a difference of up to {} % counts as none; secondary metrics are looked at and decide \
+            "A difference of up to {} % counts as none; secondary metrics are looked at and decide \
              nothing",
             share(comparison.margin)
         ),

@@ -1,7 +1,7 @@
 //! Where a difference comes from, from the slow arm down to the fast one: parts,
 //! their sources, and what is left unexplained.
 
-use super::super::format::{ABSENT, number};
+use super::super::format::{ABSENT, capitalised, number};
 use super::Sheet;
 use crate::stats::words::one_line;
 use crate::stats::{Estimate, PartKind, Time, Waterfall};
@@ -64,21 +64,30 @@ pub(in super::super) fn sheet(of: &Waterfall, names: &[String]) -> Sheet {
     sheet
 }
 
-/// How each part was found.
+/// Why there are no shares, and how each part was found.
 pub(in super::super) fn sources(of: &Waterfall) -> Vec<String> {
-    let none = match of.gap.interval {
-        None => Some("gap: one value a side has no interval, so no shares of it".to_owned()),
+    without_shares(of).into_iter().chain(found(of)).collect()
+}
+
+/// Why a gap has no shares; `None`: it has.
+pub(in super::super) fn without_shares(of: &Waterfall) -> Option<String> {
+    match of.gap.interval {
+        None => Some("Gap: one value a side has no interval, so no shares of it".to_owned()),
         Some(_) if may_be_none(of.gap) => {
-            Some("gap: it may be none, so no shares of it".to_owned())
+            Some("Gap: it may be none, so no shares of it".to_owned())
         }
         Some(_) => None,
-    };
-    let parts = of
-        .parts
-        .iter()
-        .filter(|part| !part.source.is_empty())
-        .map(|part| format!("{}: {}", part_name(part.kind), one_line(&part.source, 300)));
-    none.into_iter().chain(parts).collect()
+    }
+}
+
+/// How each part was found.
+pub(in super::super) fn found(of: &Waterfall) -> Vec<String> {
+    let known = of.parts.iter().filter(|part| !part.source.is_empty());
+    let said = known.map(|part| {
+        let name = capitalised(part_name(part.kind));
+        format!("{name}: {}", one_line(&part.source, 300))
+    });
+    said.collect()
 }
 
 /// Milliseconds to the microsecond.
