@@ -65,7 +65,8 @@ pub(super) fn rows_of_html(page: &str) -> Rows {
             .split('<')
             .map(|piece| piece.split_once('>').map_or(piece, |(_, text)| text))
             .collect();
-        text.replace("&#39;", "'")
+        text.replace("&nbsp;", " ")
+            .replace("&#39;", "'")
             .replace("&lt;", "<")
             .replace("&amp;", "&")
     };
@@ -153,6 +154,8 @@ fn words_of(report: &Value) -> Vec<String> {
 /// A page's words on one line, without what its form puts around them.
 fn plain(page: &str) -> String {
     let bare = page
+        .replace("<span class=\"n\">", "")
+        .replace("</span>", "")
         .replace("&nbsp;", " ")
         .replace("&#39;", "'")
         .replace("&quot;", "\"")

@@ -85,14 +85,14 @@ impl Page {
         self.raw(&list(notes));
     }
 
-    /// A table of figures.
-    pub(super) fn sheet(&mut self, sheet: &Sheet) {
-        self.raw(&table(sheet, "figures"));
+    /// A table of figures; `name` is read out to those who cannot see it.
+    pub(super) fn sheet(&mut self, name: &str, sheet: &Sheet) {
+        self.raw(&table(name, sheet, "figures"));
     }
 
     /// A table of words.
-    pub(super) fn sheet_of_words(&mut self, sheet: &Sheet) {
-        self.raw(&table(sheet, "words"));
+    pub(super) fn sheet_of_words(&mut self, name: &str, sheet: &Sheet) {
+        self.raw(&table(name, sheet, "words"));
     }
 
     /// Charts side by side, as many as there is room for, their figures folded.
@@ -105,11 +105,17 @@ impl Page {
     }
 
     /// A table, and charts beside it where there is room.
-    pub(super) fn beside(&mut self, sheet: &Sheet, drawings: &[Drawing], names: &[String]) {
+    pub(super) fn beside(
+        &mut self,
+        name: &str,
+        sheet: &Sheet,
+        drawings: &[Drawing],
+        names: &[String],
+    ) {
         let figures: String = drawings.iter().map(|of| figure(of, names)).collect();
         self.raw(&format!(
             "<div class=\"beside\"><div>{}</div><div>{figures}</div></div>",
-            table(sheet, "figures")
+            table(name, sheet, "figures")
         ));
     }
 
@@ -121,7 +127,7 @@ impl Page {
             running(&drawing.title),
             drawing.svg,
             running(&drawing.note),
-            table(&drawing.sheet, "figures"),
+            table(&drawing.title, &drawing.sheet, "figures"),
             list(notes)
         ));
     }
@@ -137,16 +143,49 @@ impl Page {
     }
 }
 
-/// Running text: a number and its unit stay on one line.
+/// A word up to this long may keep a line from being broken: a longer one would
+/// leave a phone's screen.
+const SHORT: usize = 32;
+
+/// Running text: a number and its unit stay on one line, and so does a flag with
+/// its number, which browsers would break behind each hyphen.
 pub(super) fn running(text: &str) -> String {
+    unbroken(text, "&nbsp;")
+}
+
+/// The same of a command, whose blanks stay blanks: it will be copied.
+pub(super) fn command(text: &str) -> String {
+    unbroken(text, " ")
+}
+
+fn unbroken(text: &str, before_unit: &str) -> String {
+    let is_flag = |word: &str| {
+        let bare = word.trim_start_matches(['(', '\'', '`']);
+        bare.starts_with("--") && word.chars().count() <= SHORT
+    };
+    let is_number = |word: &&str| {
+        word.starts_with(|letter: char| letter.is_ascii_digit()) && word.len() <= SHORT
+    };
     let mut out = String::with_capacity(text.len());
-    let mut before = "";
-    for (place, word) in text.split(' ').enumerate() {
-        if place > 0 {
-            out.push_str(if is_unit(before, word) { "&nbsp;" } else { " " });
+    let mut words = text.split(' ').peekable();
+    let mut before = None;
+    while let Some(word) = words.next() {
+        match before {
+            Some(number) if is_unit(number, word) => out.push_str(before_unit),
+            Some(_) => out.push(' '),
+            None => {}
         }
-        out.push_str(&escape(word));
-        before = word;
+        before = Some(word);
+        if !is_flag(word) {
+            out.push_str(&escape(word));
+            continue;
+        }
+        out.push_str(&format!("<span class=\"n\">{}", escape(word)));
+        if let Some(number) = words.next_if(is_number) {
+            out.push_str(&format!(" {}", escape(number)));
+            before = Some(number);
+        }
+        out.push_str("</span>");
     }
     out
 }
@@ -168,13 +207,16 @@ fn cell(text: &str) -> String {
         true => " class=\"n\"",
         false => "",
     };
-    format!("<td{class}>{}</td>", escape(text))
+    format!("<td{class}>{}</td>", running(text))
 }
 
-fn table(sheet: &Sheet, class: &str) -> String {
-    let mut out = format!("<div class=\"scroll\"><table class=\"{class}\"><thead><tr>");
+fn table(name: &str, sheet: &Sheet, class: &str) -> String {
+    let mut out = format!(
+        "<div class=\"scroll\"><table class=\"{class}\" aria-label=\"{}\"><thead><tr>",
+        escape(name)
+    );
     for head in &sheet.head {
-        out.push_str(&format!("<th scope=\"col\">{}</th>", escape(head)));
+        out.push_str(&format!("<th scope=\"col\">{}</th>", running(head)));
     }
     out.push_str("</tr></thead><tbody>");
     let columns = sheet.head.len();
@@ -202,13 +244,16 @@ fn figure(drawing: &Drawing, names: &[String]) -> String {
         true => String::new(),
         false => format!("<p>{}</p>", running(&drawing.note)),
     };
+    // Many of them are on a page: their names tell which is which.
+    let figures = format!("The figures: {}", drawing.title);
     format!(
-        "<figure><figcaption>{}</figcaption>{}{}{note}<details><summary>the figures</summary>{}\
-         </details></figure>",
+        "<figure><figcaption>{}</figcaption>{}{}{note}<details><summary aria-label=\"{}\">The \
+         figures</summary>{}</details></figure>",
         running(&drawing.title),
         drawing.svg,
         legend(names, &drawing.legend),
-        table(&drawing.sheet, "figures")
+        escape(&figures),
+        table(&figures, &drawing.sheet, "figures")
     )
 }
 
@@ -237,7 +282,7 @@ pub(super) fn legend(names: &[String], curves: &[Whose]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{cell, escape, running};
+    use super::{cell, command, escape, running};
 
     #[test]
     fn a_unit_stays_with_its_number() {
@@ -248,10 +293,24 @@ mod tests {
             ),
             ("a <b> 4 ms; c", "a &lt;b&gt; 4&nbsp;ms; c"),
             ("of % and ms", "of % and ms"),
+            (
+                "(--a-b), x --c 6.",
+                "<span class=\"n\">(--a-b),</span> x <span class=\"n\">--c 6.</span>",
+            ),
         ] {
             assert_eq!(running(text), expected);
         }
+        assert_eq!(
+            command("--ramp 2 s --x"),
+            "<span class=\"n\">--ramp 2</span> s <span class=\"n\">--x</span>"
+        );
         assert_eq!(cell("1.02 to 1.05"), "<td class=\"n\">1.02 to 1.05</td>");
+        assert_eq!(
+            cell("-0.2 %, -2.3 to +1.9 %"),
+            "<td>-0.2&nbsp;%, -2.3 to +1.9&nbsp;%</td>"
+        );
+        let long = format!("--{}", "x".repeat(1_000));
+        assert_eq!(running(&long), long, "it may be broken");
         assert_eq!(cell("tis is better"), "<td>tis is better</td>");
     }
 

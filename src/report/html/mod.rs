@@ -4,14 +4,17 @@
 mod drawings;
 mod markup;
 
+use std::collections::BTreeSet;
+
 use super::chart::Whose;
 use super::findings::Findings;
 use super::format::capitalised;
 use super::sentences::headline;
 use super::tables::{arms, compared, glance, setup, waterfall};
+use crate::stats::Waterfall;
 use crate::stats::words::counted;
 pub(super) use markup::escape;
-use markup::{Page, legend, running};
+use markup::{Page, command, legend, running};
 
 /// The whole page. Ends with a line feed.
 #[must_use]
@@ -19,14 +22,15 @@ pub fn page(findings: &Findings<'_>) -> String {
     let names = findings.names();
     let mut page = Page::new(&title(findings, &names));
     judgement(&mut page, findings, &names);
-    page.sheet(&glance::sheet(findings, &names));
+    page.sheet("The arms at a glance", &glance::sheet(findings, &names));
     comparison(&mut page, findings);
     waterfalls(&mut page, findings, &names);
     page.section("The arms");
     let plain_ratios = findings.comparison.is_none();
     let arms: Vec<Whose> = (0..names.len()).map(Whose::Arm).collect();
     page.raw(&legend(&names, &arms));
-    page.sheet(&arms::sheet(findings.arms, &names, plain_ratios));
+    let figures = arms::sheet(findings.arms, &names, plain_ratios);
+    page.sheet("The arms", &figures);
     page.notes(&arms::notes(findings.arms, &names, plain_ratios));
     page.section("Request by request, and over time");
     page.drawings(&drawings::of_runs(findings, &names), &names);
@@ -89,7 +93,7 @@ fn comparison(page: &mut Page, findings: &Findings<'_>) {
     for (table, pair) in compared::tables(comparison).iter().zip(&comparison.pairs) {
         page.raw(&format!("<h3>{}</h3>", escape(&table.title)));
         let drawn = drawings::of_blocks(comparison, pair);
-        page.beside(&table.sheet, &drawn, &comparison.arms);
+        page.beside(&table.title, &table.sheet, &drawn, &comparison.arms);
     }
 }
 
@@ -101,22 +105,43 @@ fn waterfalls(page: &mut Page, findings: &Findings<'_>, names: &[String]) {
     if let Some(steps) = waterfall::steps(findings.waterfalls, names) {
         let title = capitalised(waterfall::STEPS);
         page.raw(&format!("<h3>{}</h3>", escape(&title)));
-        page.sheet(&steps);
+        page.sheet(&title, &steps);
     }
+    let mut said = BTreeSet::new();
     for of in findings.waterfalls {
         let drawn = super::chart::waterfall::draw(of, names);
-        page.spread(&drawn, &waterfall::sources(of));
+        page.spread(&drawn, &notes(of, &mut said));
     }
+}
+
+/// How the parts of a gap were found, but for what was said of another gap word
+/// for word: many arms have many steps, most of them alike.
+fn notes(of: &Waterfall, said: &mut BTreeSet<String>) -> Vec<String> {
+    let mut notes: Vec<String> = waterfall::without_shares(of).into_iter().collect();
+    let mut again = false;
+    for note in waterfall::found(of) {
+        match said.insert(note.clone()) {
+            true => notes.push(note),
+            false => again = true,
+        }
+    }
+    if again {
+        notes.push("The other parts: found as said above".to_owned());
+    }
+    notes
 }
 
 fn measured(page: &mut Page, findings: &Findings<'_>, names: &[String]) {
     page.section("How it was measured");
-    page.sheet_of_words(&setup::sheet(findings, names));
-    let commands = setup::commands(findings);
+    page.sheet_of_words("How it was measured", &setup::sheet(findings, names));
+    let commands: Vec<String> = setup::commands(findings)
+        .iter()
+        .map(|line| command(line))
+        .collect();
     if !commands.is_empty() {
         page.raw(&format!(
             "<p>To repeat it:</p><pre>{}</pre>",
-            escape(&commands.join("\n"))
+            commands.join("\n")
         ));
     }
 }
