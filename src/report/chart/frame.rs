@@ -80,7 +80,7 @@ impl Frame {
             frame.text(LEFT - 4.0, at + 3.5, "e", &words);
         }
         frame.raw(&format!(
-            "<text class=\"m\" transform=\"translate(11 {:.1})rotate(-90)\">{}</text>",
+            "<text class=\"m\" transform=\"translate(10 {:.1})rotate(-90)\">{}</text>",
             f64::midpoint(TOP, BOTTOM),
             super::super::html::escape(y.1)
         ));
