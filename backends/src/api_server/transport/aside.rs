@@ -2,6 +2,7 @@
 //! that a probe has, or not at all. Knows no endpoint.
 
 use std::error::Error as _;
+use std::io;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -165,7 +166,9 @@ impl Transport {
             return self.unopened(&Unopened { why, by_tls: true });
         }
         let why = causes(error);
-        if error.is_connect() || error.is_timeout() {
+        // One that is reset at once may seem to have never been open.
+        let opened = was_reset(error);
+        if (error.is_connect() && !opened) || error.is_timeout() {
             self.unopened(&why.into())
         } else if below.is_some_and(hyper::Error::is_parse) {
             self.no_http(&why, Stranger::Unknown)
@@ -190,6 +193,13 @@ impl Transport {
         let place = place.and_then(|place| place.to_str().ok());
         Err(self.refusal(answer.status.as_u16(), place, &answer.body))
     }
+}
+
+/// Whether somebody was there, who hung up.
+fn was_reset(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| (*error).source())
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::ConnectionReset)
 }
 
 /// Reads a whole body.
@@ -217,6 +227,40 @@ async fn start_of(mut response: Response, bytes_max: usize, body: &mut Vec<u8>) 
         body.extend_from_slice(&chunk[..room.min(chunk.len())]);
         if chunk.len() >= room {
             break;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+    use std::{fmt, io};
+
+    use super::was_reset;
+
+    /// What a library makes of a failure.
+    #[derive(Debug)]
+    struct Outer(io::Error);
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("could not connect")
+        }
+    }
+
+    impl Error for Outer {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn a_reset_is_found_below_what_a_library_says() {
+        for (kind, expected) in [
+            (io::ErrorKind::ConnectionReset, true),
+            (io::ErrorKind::ConnectionRefused, false),
+        ] {
+            assert_eq!(was_reset(&Outer(kind.into())), expected, "{kind:?}");
         }
     }
 }
