@@ -101,7 +101,7 @@ pub enum Finding {
 }
 
 /// A mean in nanoseconds and its 95 % interval; without one where there is
-/// only one value.
+/// only one value, and for a time that is no difference of two arms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     /// Mean.
@@ -119,9 +119,10 @@ pub struct Waterfall {
     pub slow: usize,
     /// The arm that takes less.
     pub fast: usize,
-    /// Time of the slow arm.
+    /// Time of the slow arm, without an interval: blocks hold other prompts, so
+    /// that only differences within them tell how sure they are.
     pub slow_ns: Estimate,
-    /// Time of the fast arm.
+    /// Time of the fast arm, likewise.
     pub fast_ns: Estimate,
     /// The difference of the two.
     pub gap: Estimate,

@@ -33,6 +33,9 @@ pub(super) struct Costs {
     pub(super) told: (bool, bool),
     /// The server chained the models, and said how long the calls took.
     pub(super) chained: bool,
+    /// Time from one token of the engine to the next, where answers come in
+    /// pieces.
+    pub(super) pace_ns: Option<f64>,
 }
 
 impl Costs {
@@ -45,11 +48,15 @@ impl Costs {
 
 /// Takes one kind of time apart; `None` where no request has it.
 pub(super) fn costs(slice: &Slice<'_>, of: Time) -> Option<Costs> {
-    match of {
+    let costs = match of {
         Time::Ttft => to_first(slice),
         Time::Itl => between(slice),
         Time::PerRequest => of_slot(slice),
-    }
+    }?;
+    Some(Costs {
+        pace_ns: slice.pace_ns(),
+        ..costs
+    })
 }
 
 /// The hops of the way to the first token do not overlap and add up.

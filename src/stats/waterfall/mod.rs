@@ -7,6 +7,9 @@ mod costs;
 mod counters;
 #[cfg(test)]
 mod made;
+mod pace;
+#[cfg(test)]
+mod pace_tests;
 mod slice;
 mod source;
 #[cfg(test)]
@@ -15,6 +18,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use costs::{Costs, costs};
+use pace::Pace;
 use slice::{Slice, slices};
 
 use super::comparison::{Estimate, Part, PartKind, Time, Waterfall};
@@ -22,9 +26,6 @@ use super::instrument::floor_difference;
 use super::interval::Interval;
 use super::together::{Arm, labels};
 use source::{Side, Sides};
-
-/// Largest difference of two paces that counts as none, as a share.
-const SAME_PACE_MOST: f64 = 0.02;
 
 /// Takes the differences apart: for each kind of time from the slowest arm to
 /// the fastest; with more than two arms also, for the time per request, from
@@ -116,6 +117,7 @@ fn between(
     if pairs.is_empty() {
         return None;
     }
+    let gap = difference(&pairs, |costs| costs.whole);
     let sides = Sides {
         of,
         slow: &slow_arm.run.header,
@@ -125,17 +127,15 @@ fn between(
         same_call: both
             .iter()
             .all(|(slow, fast)| slow.asks_engine && fast.asks_engine),
-        same_pace: same_pace(&both),
+        pace: Pace::of(&pairs, gap),
     };
-    let slow_ns: Vec<f64> = pairs.iter().map(|pair| pair.slow.whole).collect();
-    let fast_ns: Vec<f64> = pairs.iter().map(|pair| pair.fast.whole).collect();
     Some(Waterfall {
         of,
         slow,
         fast,
-        slow_ns: estimate(&slow_ns),
-        fast_ns: estimate(&fast_ns),
-        gap: difference(&pairs, |costs| costs.whole),
+        slow_ns: own(&pairs, |pair| pair.slow.whole),
+        fast_ns: own(&pairs, |pair| pair.fast.whole),
+        gap,
         parts: parts(&pairs, &sides),
         rest: difference(&pairs, Costs::rest),
     })
@@ -211,8 +211,8 @@ fn round_trips(pairs: &[Pair], sides: &Sides<'_>) -> Option<Part> {
 }
 
 /// Front end, protocol and engine: apart where both servers tell the engine's
-/// time, or where both arms meet the same front end or the same engine; else
-/// together. Less the client's floor, which lies at the end of them.
+/// time, or where both arms meet the same front end or an engine of the same
+/// pace; else together. Less the client's floor, which lies at the end of them.
 fn served(pairs: &[Pair], sides: &Sides<'_>, floor: Option<Estimate>) -> Vec<Part> {
     let net = |whole: Estimate| match floor {
         Some(floor) => sum(whole, negative(floor)),
@@ -245,18 +245,6 @@ fn served(pairs: &[Pair], sides: &Sides<'_>, floor: Option<Estimate>) -> Vec<Par
     }]
 }
 
-/// Both arms' mean time between the engine's tokens, as seen over all blocks,
-/// where they agree.
-fn same_pace(both: &[(&Slice<'_>, &Slice<'_>)]) -> Option<(f64, f64)> {
-    let paces: Vec<(f64, f64)> = both
-        .iter()
-        .filter_map(|(slow, fast)| Some((slow.pace_ns()?, fast.pace_ns()?)))
-        .collect();
-    let (slow, fast): (Vec<f64>, Vec<f64>) = paces.into_iter().unzip();
-    let (slow, fast) = (mean(&slow), mean(&fast));
-    ((slow - fast).abs() <= slow.min(fast) * SAME_PACE_MOST).then_some((slow, fast))
-}
-
 /// What the calibration says that the slow arm's client adds to a token beyond
 /// the fast one's. It shifts every mark of an answer alike, so that no time
 /// between marks has it.
@@ -274,6 +262,16 @@ fn floor(sides: &Sides<'_>) -> Option<Estimate> {
         mean_ns: slow.floor.mean_ns.saturating_sub(fast.floor.mean_ns) as f64,
         interval: None,
     }))
+}
+
+/// An arm's own time. It has no interval: blocks hold other prompts, and how far
+/// short answers are from long ones says nothing of how sure the mean is. Only
+/// differences within a block do.
+fn own(pairs: &[Pair], of: fn(&Pair) -> f64) -> Estimate {
+    Estimate {
+        mean_ns: mean(&pairs.iter().map(of).collect::<Vec<_>>()),
+        interval: None,
+    }
 }
 
 /// Slow minus fast, block by block.

@@ -1,6 +1,7 @@
 //! How each part was found, in words, and what may be told apart. Knows the
 //! headers of both arms; computes nothing.
 
+use super::pace::Pace;
 use crate::record::RunHeader;
 use crate::stats::comparison::{PartKind, Time};
 use crate::stats::words::grouped_decimal;
@@ -19,8 +20,8 @@ pub(super) struct Sides<'a> {
     pub(super) fast_name: &'a str,
     /// Both arms make the same call to the engine's own model.
     pub(super) same_call: bool,
-    /// Time between the engine's tokens in both, where it is the same.
-    pub(super) same_pace: Option<(f64, f64)>,
+    /// How fast the engine gave its tokens to both, where answers show it.
+    pub(super) pace: Option<Pace>,
 }
 
 /// One arm's share of a part.
@@ -112,21 +113,40 @@ impl Sides<'_> {
                          either load";
             return (PartKind::Engine, words.to_owned());
         }
-        if let Some((slow, fast)) = self.same_pace {
+        let Some(pace) = self.pace else {
+            let words = "answers in one piece show no pace of the engine, and no counter of both \
+                         servers tells its time: nothing tells the three apart";
+            return (PartKind::FrontEndAndEngine, words.to_owned());
+        };
+        let seen = self.pace_seen(pace);
+        if pace.is_same {
             let words = format!(
-                "the engine gave its tokens at the same pace to both, one every {} ms to {} and \
-                 every {} ms to {}: taken for equal, it leaves the difference to front end and \
-                 protocol (a wait for a place in the engine would count here, too)",
-                millis(slow),
-                self.slow_name,
-                millis(fast),
-                self.fast_name
+                "{seen}: taken for equal, it leaves the difference to front end and protocol (a \
+                 wait for a place in the engine would count here, too)"
             );
             return (PartKind::FrontEnd, words);
         }
-        let words = "the engine's pace differs between the arms, and no counter of both servers \
-                     tells its time: nothing tells the three apart";
-        (PartKind::FrontEndAndEngine, words.to_owned())
+        let words = format!(
+            "{seen}: too much to take it for equal, and no counter of both servers tells the \
+             engine's time"
+        );
+        (PartKind::FrontEndAndEngine, words)
+    }
+
+    /// Both paces, and what their difference comes to.
+    fn pace_seen(&self, pace: Pace) -> String {
+        let interval = pace.worth.interval.map_or(String::new(), |(low, high)| {
+            format!(" ({} to {})", millis(low), millis(high))
+        });
+        format!(
+            "the engine gave a token every {} ms to {} and every {} ms to {}, worth {} ms{interval} \
+             of this gap",
+            millis(pace.slow_ns),
+            self.slow_name,
+            millis(pace.fast_ns),
+            self.fast_name,
+            millis(pace.worth.mean_ns)
+        )
     }
 }
 
