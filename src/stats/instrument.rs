@@ -127,19 +127,38 @@ pub(super) fn waits(run: &Run, summary: &Summary) -> Option<Reason> {
     let shared = shared && run.header.address != RunHeader::EMBEDDED;
     // With more than that the busiest thread's clause has spoken.
     let spoken = busiest_thread(summary).is_some();
-    ((long || shared || waited > MOST_WAIT_PERCENT) && !spoken).then(|| {
+    // Only what was broken, as shares that need no dividing.
+    let broken = [
+        (waited > MOST_WAIT_PERCENT).then(|| {
+            format!(
+                "for {} % of the time (limit: 10 %)",
+                grouped_decimal(waited, 1)
+            )
+        }),
+        shared.then(|| {
+            format!(
+                "for {} % of the time in which it had something to do (limit: {} %)",
+                grouped_decimal(waited / busy * 100.0, 1),
+                grouped_decimal(MOST_WAIT_OF_BUSY * 100.0, 1)
+            )
+        }),
+        long.then(|| {
+            format!(
+                "for {} ms each time on average, {} % of the mean {words} of {} ms (limit: 1 %)",
+                grouped_decimal(wait_ns / 1e6, 3),
+                grouped_decimal(wait_ns / latency.mean * 100.0, 1),
+                grouped_decimal(latency.mean / 1e6, 3)
+            )
+        }),
+    ];
+    let broken: Vec<String> = broken.into_iter().flatten().collect();
+    (!broken.is_empty() && !spoken).then(|| {
         reason(
             4,
             "client_waits",
             format!(
-                "something else ran on the client's cores: its busiest thread waited for a core \
-                 for {} % of the time (limit: 10 %), of {} % in which it had something to do \
-                 (limit: a third of that), on average {} ms each time (limit: 1 % of the mean \
-                 {words} of {} ms)",
-                grouped_decimal(waited, 1),
-                grouped_decimal(busy, 1),
-                grouped_decimal(wait_ns / 1e6, 3),
-                grouped_decimal(latency.mean / 1e6, 3)
+                "something else ran on the client's cores: its busiest thread waited for a core {}",
+                broken.join("; ")
             ),
             "end what else runs on the client's machine, or take a client machine of its own",
         )

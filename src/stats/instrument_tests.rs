@@ -156,6 +156,51 @@ fn waits_are_weighed_against_the_first_token() {
 }
 
 #[test]
+fn waits_say_which_limit_they_broke() {
+    let said = |cpu_ms: u64, wait_ms: u64, turns: u64, ftl_ms: u64| {
+        let mut run = with_ftl(ftl_ms, None);
+        let span_ns = 2_000 * MS;
+        run.end = Some(RunEnd {
+            span_ns,
+            busiest_thread_cpu_ns: Some(cpu_ms * MS),
+            busiest_thread_wait_ns: Some(wait_ms * MS),
+            client_wait_ns: Some(wait_ms * MS),
+            client_turns: Some(turns),
+            ..RunEnd::default()
+        });
+        let reasons = judge(&run, &summarize(&run)).reasons;
+        let waits = reasons.into_iter().find(|of| of.code == "client_waits");
+        waits.expect("an objection").text
+    };
+    let start = "something else ran on the client's cores: its busiest thread waited for a core";
+    for ((cpu_ms, wait_ms, turns, ftl_ms), broken) in [
+        (
+            (14, 12, 400, 22),
+            "for 46.2 % of the time in which it had something to do (limit: 33.3 %)",
+        ),
+        (
+            (1_000, 220, 1_000_000, 22),
+            "for 11.0 % of the time (limit: 10 %)",
+        ),
+        (
+            (1_000, 15, 50, 20),
+            "for 0.300 ms each time on average, 1.5 % of the mean first-token latency of 20.000 ms \
+             (limit: 1 %)",
+        ),
+        (
+            (200, 300, 1_000_000, 22),
+            "for 15.0 % of the time (limit: 10 %); for 60.0 % of the time in which it had something \
+             to do (limit: 33.3 %)",
+        ),
+    ] {
+        assert_eq!(
+            said(cpu_ms, wait_ms, turns, ftl_ms),
+            format!("{start} {broken}")
+        );
+    }
+}
+
+#[test]
 fn a_difference_of_floors_needs_one_calibration() {
     let (one, other) = (floor(1_000), floor(1_500));
     let found = floor_difference(&one, &other).expect("together");
