@@ -244,9 +244,9 @@ fn claim(metric: Metric, better: &str, worse: &str, ratio: Ratio) -> String {
     match speech(metric) {
         Speech::Does(verb, noun) if ratio.point >= TIMES_FROM => format!(
             "{better} {verb} {} times ({} to {} times) as many {noun} as {worse}",
-            grouped_decimal(ratio.point, 2),
-            grouped_decimal(ratio.low, 2),
-            grouped_decimal(ratio.high, 2)
+            times(ratio.point),
+            times(ratio.low),
+            times(ratio.high)
         ),
         Speech::Does(verb, noun) => format!(
             "{better} {verb} {} more {noun} than {worse}",
@@ -260,18 +260,25 @@ fn claim(metric: Metric, better: &str, worse: &str, ratio: Ratio) -> String {
 }
 
 /// "B generates 0.4 % more tokens per second than A (from 0.8 % fewer to 1.6 %
-/// more)".
+/// more)"; all three figures in times where one of them has to be.
 fn leaning(metric: Metric, first: &str, other: &str, ratio: Ratio) -> String {
+    if ratio.high >= TIMES_FROM {
+        let [point, low, high] = [ratio.point, ratio.low, ratio.high].map(times);
+        let figures = format!("{point} times ({low} to {high} times)");
+        return match speech(metric) {
+            Speech::Does(verb, noun) => {
+                format!("{other} {verb} {figures} as many {noun} as {first}")
+            }
+            Speech::Has(noun) => format!("{other}'s {noun} is {figures} {first}'s"),
+        };
+    }
     let (more, less) = match speech(metric) {
         Speech::Does(..) => ("more", "fewer"),
         Speech::Has(_) => ("longer", "shorter"),
     };
     let word = |ratio: f64| if ratio >= 1.0 { more } else { less };
-    let plain = |ratio: f64| match ratio >= TIMES_FROM {
-        true => format!("{} times", grouped_decimal(ratio, 2)),
-        false => format!("{} {}", percent((ratio - 1.0).abs()), word(ratio)),
-    };
-    let bounds = if word(ratio.low) == word(ratio.high) && ratio.high < TIMES_FROM {
+    let plain = |ratio: f64| format!("{} {}", percent((ratio - 1.0).abs()), word(ratio));
+    let bounds = if word(ratio.low) == word(ratio.high) {
         let mut sizes = [ratio.low, ratio.high].map(|ratio| (ratio - 1.0).abs());
         sizes.sort_unstable_by(f64::total_cmp);
         let [least, most] = sizes;
@@ -286,17 +293,16 @@ fn leaning(metric: Metric, first: &str, other: &str, ratio: Ratio) -> String {
     };
     let point = plain(ratio.point);
     match speech(metric) {
-        Speech::Does(verb, noun) if ratio.point >= TIMES_FROM => {
-            format!("{other} {verb} {point} as many {noun} as {first} ({bounds})")
-        }
         Speech::Does(verb, noun) => {
             format!("{other} {verb} {point} {noun} than {first} ({bounds})")
         }
-        Speech::Has(noun) if ratio.point >= TIMES_FROM => {
-            format!("{other}'s {noun} is {point} {first}'s ({bounds})")
-        }
         Speech::Has(noun) => format!("{other}'s {noun} is {point} than {first}'s ({bounds})"),
     }
+}
+
+/// `35.32`, with more places where it would read as none at all.
+fn times(ratio: f64) -> String {
+    grouped_decimal(ratio, places(&[ratio]).max(2))
 }
 
 fn forecast(basis: &Basis, more_blocks: Option<u32>) -> String {

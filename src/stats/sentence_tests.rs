@@ -77,15 +77,6 @@ fn the_four_sentences_word_for_word() {
              than tis's (0.04 % to 1.5 % shorter)",
         ),
         (
-            said(
-                ttft,
-                Some((2.5, 0.9, 4.0)),
-                Finding::Undecided { more_blocks: None },
-            ),
-            "not decided: api_server's mean time to first token is 2.50 times tis's (from 10.0 % \
-             shorter to 4.00 times); how many more blocks would decide cannot be told",
-        ),
-        (
             said(ttft, Some((0.99, 0.96, 1.021)), undecided),
             "not decided: api_server's mean time to first token is 1.0 % shorter than tis's (from \
              4.0 % shorter to 2.1 % longer); about 14 more blocks would decide if the spread stays \
@@ -95,6 +86,43 @@ fn the_four_sentences_word_for_word() {
             said(Metric::RequestsPerS, None, Finding::Unknown),
             "nothing can be said on requests per second of tis and api_server: no block has it on \
              both sides",
+        ),
+    ];
+    for (found, expected) in table {
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn a_range_has_one_unit() {
+    let (rate, ttft) = (Metric::OutputTokensPerS, Metric::FtlMean);
+    let table = [
+        (
+            said(
+                ttft,
+                Some((2.5, 0.9, 4.0)),
+                Finding::Undecided { more_blocks: None },
+            ),
+            "not decided: api_server's mean time to first token is 2.50 times (0.90 to 4.00 times) \
+             tis's; how many more blocks would decide cannot be told",
+        ),
+        (
+            said(
+                rate,
+                Some((1.703, 0.082, 35.32)),
+                Finding::Undecided { more_blocks: None },
+            ),
+            "not decided: api_server generates 1.70 times (0.08 to 35.32 times) as many tokens per \
+             second as tis; how many more blocks would decide cannot be told",
+        ),
+        (
+            said(
+                rate,
+                Some((0.6, 0.004, 90.0)),
+                Finding::Undecided { more_blocks: None },
+            ),
+            "not decided: api_server generates 0.60 times (0.004 to 90.00 times) as many tokens per \
+             second as tis; how many more blocks would decide cannot be told",
         ),
     ];
     for (found, expected) in table {
