@@ -1,6 +1,6 @@
-//! Several runs set side by side: what follows from them, in the forms that
-//! were asked for. Computes nothing and draws nothing: it takes runs to `stats`
-//! and what they found to `report`.
+//! Runs set side by side, or one by itself: what follows from them, in the forms
+//! that were asked for. Computes nothing and draws nothing: it takes runs to
+//! `stats` and what they found to `report`.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use crate::stats::{
     self, Arm, Comparison, Condition, Holds, Options, PairedBlocks, Reason, Summary, Verdict,
 };
 
-/// What goes with runs that are set side by side.
+/// What goes with runs that are shown.
 pub(super) struct Page<'a> {
     /// What is held to be a difference.
     pub(super) judgement: &'a Judgement,
@@ -42,7 +42,7 @@ pub(super) fn check(pages: &Pages) -> Result<()> {
     Ok(())
 }
 
-/// Shows runs side by side, writes the HTML page if there is to be one, appends
+/// Shows runs side by side (one by itself, as `profile` does), writes the HTML page if there is to be one, appends
 /// their rows and decides the conditions. A row carries what is wrong with its
 /// own run and with all of them together.
 ///
@@ -68,7 +68,13 @@ pub(super) fn side_by_side(runs: &[Run], page: &Page) -> Result<Exit> {
     };
     let form = page.pages.format;
     show(&match form {
-        Format::Text => report::text::compare(&findings),
+        // One whose fellows are missing is shown as what is left of a comparison.
+        Format::Text => match arms.as_slice() {
+            [one] if page.objection.is_none() => {
+                report::text::profile(one.run, one.summary, &verdict)
+            }
+            _ => report::text::compare(&findings),
+        },
         Format::Markdown => report::markdown::page(&findings),
         Format::Json => report::json::page(&findings),
     })?;
@@ -87,7 +93,8 @@ pub(super) fn side_by_side(runs: &[Run], page: &Page) -> Result<Exit> {
     }
     if let Some(csv) = page.csv {
         append(csv, &rows(&arms, &verdict))?;
-        beside(&format!("rows appended to {}\n", csv.display()))?;
+        let rows = if arms.len() == 1 { "row" } else { "rows" };
+        beside(&format!("{rows} appended to {}\n", csv.display()))?;
     }
     let failed = conditions(&arms, comparison.as_ref(), page.judgement, &beside)?;
     Ok(Exit::of(verdict.is_valid() && !failed))
