@@ -66,3 +66,36 @@ fn what_takes_two_runs_is_refused_for_one() {
         assert_eq!(left.out, "", "nothing is shown that was not asked for");
     }
 }
+
+#[test]
+fn files_may_lie_in_the_folder_that_the_records_make() {
+    let desk = Desk::new();
+    let places = ["--records", "new/runs", "--csv", "new/runs/rows.csv"];
+    let left = desk.profile("api_server", "sim", &[&LOAD, &places[..]].concat());
+    assert!(left.code <= 1, "{}", left.err);
+    assert_eq!(desk.rows("new/runs/rows.csv").len(), 1);
+    let places = [
+        "--records",
+        "./other/",
+        "--csv",
+        "other/rows.csv",
+        "--html",
+        "other/page.html",
+    ];
+    let left = desk.compare(
+        &["tis=sim", "api_server=sim"],
+        &[&LOAD, &places[..]].concat(),
+    );
+    assert!(left.code <= 1, "{}", left.err);
+    assert_eq!(desk.rows("other/rows.csv").len(), 2);
+    assert!(desk.path("other/page.html").is_file());
+    let above = ["--records", "up/runs", "--csv", "up/rows.csv"];
+    let left = desk.profile("api_server", "sim", &[&LOAD, &above[..]].concat());
+    assert!(left.code <= 1, "{}", left.err);
+    assert_eq!(desk.rows("up/rows.csv").len(), 1);
+    // Any other folder is a slip of the pen.
+    let slip = ["--records", "third", "--csv", "thrid/rows.csv"];
+    let left = desk.profile("api_server", "sim", &[&LOAD, &slip[..]].concat());
+    left.refused(&["thrid", "does not exist"]);
+    assert!(!desk.path("third").exists() && !desk.path("thrid").exists());
+}

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::measure::{Outcome, measure};
+use super::measure::{Outcome, make_folder_of, measure};
 use super::pages::{self, Page, side_by_side};
 use super::{Exit, complain};
 use crate::config::Config;
@@ -15,6 +15,9 @@ use crate::stats;
 /// # Errors
 /// Whatever keeps the runs from starting, or their results from being written.
 pub(super) fn compare(config: &Config) -> Result<Exit> {
+    if let Some(page) = &config.pages.html {
+        make_folder_of(page, &config.run.records)?;
+    }
     pages::check(&config.pages)?;
     let Outcome { measured, trouble } = measure(config)?;
     let missing: Vec<&str> = config.arms[measured.len()..]

@@ -42,6 +42,7 @@ pub(super) struct Outcome {
 pub(super) fn measure(config: &Config) -> Result<Outcome> {
     experiment::check(&config.judgement)?;
     experiment::check_arms(&config.judgement, &config.arms)?;
+    make_folder_of(&config.run.csv, &config.run.records)?;
     report::csv::check(&config.run.csv)?;
     record::check_parent(&config.run.records)?;
     let tokenizer = Arc::new(asked::tokenizer(&config.work.data)?);
@@ -84,6 +85,24 @@ pub(super) fn measure(config: &Config) -> Result<Outcome> {
     drop(crew);
     runtime.shutdown_background();
     outcome
+}
+
+/// Makes the folder that `file` is to lie in, if it is missing and one that the
+/// raw records are about to make: everything of a run in one new place. Any other
+/// missing folder may be a slip of the pen and is not made.
+///
+/// # Errors
+/// When the folder of raw records cannot be made.
+pub(super) fn make_folder_of(file: &Path, records: &Path) -> Result<()> {
+    let whole = |path: &Path| std::path::absolute(path).ok();
+    let folder = file.parent().and_then(whole);
+    let ours = folder.zip(whole(records));
+    if ours.is_some_and(|(folder, records)| !folder.exists() && records.starts_with(&folder)) {
+        record::check_parent(records)?;
+        std::fs::create_dir_all(records)
+            .with_context(|| format!("cannot make the folder {}", records.display()))?;
+    }
+    Ok(())
 }
 
 /// Connections that are open at once: those of all arms, to their blocks' ends,
