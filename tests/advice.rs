@@ -19,6 +19,15 @@ fn profiled(desk: &Desk, more: &[&str]) -> (String, Left) {
     (folder.to_str().unwrap().to_owned(), left)
 }
 
+/// A calibration of this machine for the load of these tests, of backends that
+/// no arm of theirs is.
+fn calibrate_others(desk: &Desk) {
+    let words = "calibrate --backend tis-direct --concurrency 2 --first-token-ms 1 \
+                 --per-token-ms 1 --output-tokens 2 --rounds 2 --no-ladder";
+    let left = desk.run(&words.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(left.code, 0, "{}", left.err);
+}
+
 #[test]
 fn a_report_of_one_run_takes_every_form() {
     let desk = Desk::new();
@@ -65,6 +74,50 @@ fn what_takes_two_runs_is_refused_for_one() {
         left.refused(&[words[0], "two or more"]);
         assert_eq!(left.out, "", "nothing is shown that was not asked for");
     }
+}
+
+#[test]
+fn advice_on_calibrating_names_the_arms_of_the_comparison() {
+    let desk = Desk::new();
+    let arms = ["tis-chatbot=sim", "tis=sim", "api_server=sim"];
+    let command = "`pairbench calibrate --backend tis --backend api_server --concurrency 2 \
+                   --records ./pairbench-runs`";
+    let without = desk.compare(&arms, &LOAD);
+    assert!(without.err.contains(command), "{}", without.err);
+    calibrate_others(&desk);
+    let with = desk.compare(&arms, &LOAD);
+    for name in ["tis", "api_server"] {
+        let lacks = format!("it has nothing on {name}; make one that fits with {command}");
+        assert!(with.err.contains(&lacks), "{}", with.err);
+    }
+}
+
+#[test]
+fn an_arm_that_cannot_be_calibrated_gets_no_such_advice() {
+    let desk = Desk::new();
+    calibrate_others(&desk);
+    let left = desk.profile("tis-chatbot", "sim", &LOAD);
+    assert!(left.err.contains("cannot be calibrated"), "{}", left.err);
+    assert!(!left.err.contains("pairbench calibrate"), "{}", left.err);
+    assert!(left.out.contains("cannot be calibrated"), "{}", left.out);
+    // Nor where there is no calibration at all.
+    let bare = Desk::new().profile("tis-python", "sim", &LOAD);
+    assert!(!bare.err.contains("calibrate"), "{}", bare.err);
+}
+
+#[test]
+fn the_calibration_that_is_advised_can_be_made() {
+    let desk = Desk::new();
+    let left = desk.compare(&["tis=sim", "api_server=sim"], &LOAD);
+    let (_, advised) = left.err.split_once("`pairbench ").unwrap();
+    let (advised, _) = advised.split_once('`').unwrap();
+    let quick = ["--output-tokens", "2", "--rounds", "2", "--no-ladder"];
+    let words: Vec<&str> = advised.split(' ').chain(quick).collect();
+    let made = desk.run(&words);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let with = desk.compare(&["tis=sim", "api_server=sim"], &LOAD);
+    assert!(!with.err.contains("calibrat"), "{}", with.err);
+    assert!(with.out.contains("floor mean, ms"), "{}", with.out);
 }
 
 #[test]

@@ -9,8 +9,8 @@ use clap::Args;
 #[command(allow_negative_numbers = true, after_help = EXAMPLES)]
 pub struct CalibrateArgs {
     /// A way to ask, measured against our own server: api_server, tis-direct,
-    /// tis-ensemble or tis; may be given several times [default: tis-direct,
-    /// tis-ensemble and api_server]
+    /// tis-ensemble or tis; give each of the coming run. The others cannot be
+    /// calibrated [default: tis-direct, tis-ensemble and api_server]
     #[arg(long = "backend", value_name = "NAME")]
     pub backends: Vec<String>,
 
@@ -66,8 +66,9 @@ pub struct CalibrateArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  Before `compare --concurrency 128`, on the same machine:
-    pairbench calibrate --concurrency 128
+  Before `compare --backend tis=... --backend api_server=... --concurrency 128`,
+  on the same machine:
+    pairbench calibrate --backend tis --backend api_server --concurrency 128
   Only the floor, in half a minute:
     pairbench calibrate --backend tis-direct --backend api_server --no-ladder
 

@@ -43,7 +43,7 @@ Examples:
     pairbench compare --backend tis=0.0.0.0:33337 \\
       --backend api_server=0.0.0.0:23333 ./tokenizer ./sharegpt.json
   How much of it is the client's own delay: first, at the same load
-    pairbench calibrate --concurrency 32
+    pairbench calibrate --backend tis --backend api_server --concurrency 32
   What would be asked, and its digest, without a server:
     pairbench dataset ./tokenizer ./sharegpt.json
   The same report again, from the records:

@@ -373,7 +373,8 @@ fn ramp(value: f64) -> Result<Duration> {
 
 /// Client threads for so many requests in flight: one for every
 /// [`STREAMS_PER_THREAD`], and no more than cores.
-fn threads_for(concurrency: u32) -> usize {
+#[must_use]
+pub fn threads_for(concurrency: u32) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let needed = usize::try_from(concurrency.div_ceil(STREAMS_PER_THREAD)).unwrap_or(usize::MAX);
     needed.clamp(1, cores)

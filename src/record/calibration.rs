@@ -17,8 +17,13 @@ const FILE: &str = "calibration.json";
 /// The machine that a client runs on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
-    /// Processor cores.
+    /// Processor cores that pairbench may use: fewer than there are under
+    /// `taskset` or within a container's limit.
     pub cores: u32,
+    /// Processor cores that the machine has in use; absent where the system does
+    /// not tell, and in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub online_cores: Option<u32>,
     /// Model of the processor as the system names it; empty where it does not.
     pub cpu: String,
 }
@@ -261,6 +266,17 @@ mod tests {
         assert_eq!(found, Some(calibration()));
         assert!(calibration().of_backend("tis").is_some());
         assert!(calibration().of_backend("tis-direct").is_none());
+    }
+
+    #[test]
+    fn a_file_from_before_the_machines_cores_were_counted_is_read() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let mut old = serde_json::to_value(calibration()).expect("plain");
+        old["host"] = serde_json::json!({ "cores": 2, "cpu": "a processor" });
+        std::fs::write(Calibration::path(folder.path()), old.to_string()).expect("writable");
+        let host = Calibration::load(folder.path()).expect("readable");
+        let host = host.expect("there").host;
+        assert_eq!((host.cores, host.online_cores), (2, None));
     }
 
     #[test]

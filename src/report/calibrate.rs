@@ -292,6 +292,7 @@ mod tests {
             host: Host {
                 cores: 2,
                 cpu: "a processor".to_owned(),
+                ..Host::default()
             },
             load: Load {
                 concurrency: 64,

@@ -4,7 +4,7 @@
 use super::distribution::Distribution;
 use super::instrument::paired;
 use super::interval::Interval;
-use super::words::{grouped_decimal, one_line};
+use super::words::{counted, grouped_decimal, one_line};
 use crate::record::{BackendFloor, Calibration, ClientFloor, Delay, Host, Round};
 
 /// Rounds whose means lie further from their median than this share of it were
@@ -141,23 +141,23 @@ pub fn floor_for(
             run.tool_version
         ));
     }
-    if calibration.host != *run.host {
-        return Err(format!(
-            "it was made on another machine ({} cores, {})",
-            calibration.host.cores,
-            one_line(&calibration.host.cpu, 40)
-        ));
-    }
+    elsewhere(&calibration.host, run.host).map_or(Ok(()), Err)?;
     if more > fewer.saturating_mul(LOAD_FACTOR) {
         return Err(format!(
-            "it was made with {} requests in flight, this run has {}",
-            load.concurrency, run.concurrency
+            "it was made with {} in flight, this run has {}",
+            counted(load.concurrency.into(), "request", "requests"),
+            run.concurrency
         ));
     }
     if load.client_threads != run.client_threads {
         return Err(format!(
-            "it was made with {} client threads, this run has {}",
-            load.client_threads, run.client_threads
+            "it was made with {}, this run has {}",
+            counted(
+                load.client_threads.into(),
+                "client thread",
+                "client threads"
+            ),
+            run.client_threads
         ));
     }
     let found = calibration
@@ -171,146 +171,43 @@ pub fn floor_for(
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::{Circumstances, delay, difference, floor_for, noise, spread};
-    use crate::record::{BackendFloor, Calibration, Delay, Host, Load, Round};
-
-    fn rounds(means: &[i64]) -> Vec<Round> {
-        means
-            .iter()
-            .map(|&mean_ns| Round {
-                mean_ns,
-                ..Round::default()
-            })
-            .collect()
-    }
-
-    fn found(backend: &str, means: &[i64]) -> BackendFloor {
-        BackendFloor {
-            backend: backend.to_owned(),
-            rounds: rounds(means),
-            ..BackendFloor::default()
+/// Why a calibration made on one machine says nothing on another, or where the
+/// client has other cores of the same; `None` where nothing speaks against it.
+fn elsewhere(made: &Host, here: &Host) -> Option<String> {
+    let cores = |count: u32| counted(count.into(), "core", "cores");
+    let machine = |of: &Host| {
+        let cpu = one_line(&of.cpu, 40);
+        let count = cores(of.online_cores.unwrap_or(of.cores));
+        match cpu.is_empty() {
+            true => count,
+            false => format!("{count}, {cpu}"),
         }
+    };
+    // Older files do not say how many cores the machine has.
+    let online = made.online_cores.zip(here.online_cores);
+    if made.cpu != here.cpu || online.is_some_and(|(made, here)| made != here) {
+        return Some(format!(
+            "it was made on another machine ({}), this one has {}",
+            machine(made),
+            machine(here)
+        ));
     }
-
-    fn calibration() -> Calibration {
-        Calibration {
-            tool_version: "0.1.0".to_owned(),
-            host: host(),
-            load: Load {
-                concurrency: 64,
-                client_threads: 1,
-                ..Load::default()
-            },
-            backends: vec![found("tis", &[100, 110, 90])],
-            ..Calibration::default()
-        }
-    }
-
-    fn host() -> Host {
-        Host {
-            cores: 2,
-            cpu: "a processor".to_owned(),
-        }
-    }
-
-    #[test]
-    fn delays_by_hand() {
-        assert_eq!(delay(&[]), Delay::default());
-        let expected = Delay {
-            count: 4,
-            mean_ns: 3,
-            p50_ns: 3,
-            p99_ns: 10,
-            max_ns: 10,
-        };
-        assert_eq!(delay(&[10, -3, 2, 3]), expected);
-    }
-
-    #[test]
-    fn spreads_by_hand() {
-        for (means, expected) in [
-            (&[][..], None),
-            (&[0, 0], None),
-            (&[100], Some(0.0)),
-            (&[100, 110, 90], Some(0.1)),
-            (&[100, 130, 90], Some(0.3)),
-            (&[100, 110, 40], Some(0.6)),
-        ] {
-            assert_eq!(spread(&rounds(means)), expected, "{means:?}");
-        }
-    }
-
-    #[test]
-    fn noise_is_named() {
-        let mut loud = calibration();
-        assert_eq!(noise(&loud), []);
-        loud.backends[0].wait_share = Some(0.019);
-        assert_eq!(noise(&loud), []);
-        loud.backends[0].wait_share = Some(0.35);
-        loud.backends.push(found("api_server", &[100, 130, 90]));
-        let words: Vec<String> = noise(&loud).into_iter().map(|noise| noise.text).collect();
-        assert_eq!(words.len(), 2, "{words:?}");
-        assert!(words[0].contains("tis") && words[0].contains("35.0 %"));
-        assert!(words[1].contains("api_server") && words[1].contains("30 %"));
-    }
-
-    #[test]
-    fn a_difference_is_paired() {
-        // differences 10, 30, 20: mean 20, s 10, t(0.975, 2) = 4.302653
-        let by = difference(&found("a", &[100, 200, 300]), &found("b", &[110, 230, 320]))
-            .expect("pairs");
-        assert_eq!((by.count, by.mean), (3, 20.0));
-        assert!((by.high - 20.0 - 24.841_4).abs() < 1e-3, "{by:?}");
-        assert_eq!(difference(&found("a", &[1]), &found("b", &[1])), None);
-    }
-
-    #[test]
-    fn a_calibration_of_other_circumstances_is_not_used() {
-        let (this, other) = (host(), Host { cores: 4, ..host() });
-        let table = [
-            ("0.1.0", &this, 64, 1, "tis", None),
-            ("0.1.0", &this, 32, 1, "tis", None),
-            ("0.1.0", &this, 128, 1, "tis", None),
-            ("0.1.0", &this, 31, 1, "tis", Some("64 requests in flight")),
-            ("0.1.0", &this, 129, 1, "tis", Some("this run has 129")),
-            ("0.1.0", &this, 64, 2, "tis", Some("1 client threads")),
-            ("0.2.0", &this, 64, 1, "tis", Some("this is 0.2.0")),
-            ("0.1.0", &other, 64, 1, "tis", Some("another machine")),
-            (
-                "0.1.0",
-                &this,
-                64,
-                1,
-                "api_server",
-                Some("nothing on api_server"),
-            ),
-        ];
-        for (tool_version, host, concurrency, client_threads, backend, refusal) in table {
-            let run = Circumstances {
-                tool_version,
-                host,
-                concurrency,
-                client_threads,
-            };
-            match (floor_for(&calibration(), backend, &run), refusal) {
-                (Ok(floor), None) => assert_eq!(floor.round_means_ns, [100, 110, 90]),
-                (Err(words), Some(part)) => assert!(words.contains(part), "{words}"),
-                (found, _) => panic!("{refusal:?}: {found:?}"),
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_samples_have_a_spread(samples in prop::collection::vec(any::<i32>(), 1..50)) {
-            let samples: Vec<i64> = samples.into_iter().map(i64::from).collect();
-            let found = delay(&samples);
-            prop_assert_eq!(Some(found.max_ns), samples.iter().max().copied());
-            prop_assert!(found.p50_ns <= found.p99_ns && found.p99_ns <= found.max_ns);
-        }
-    }
+    (made.cores != here.cores).then(|| match online {
+        Some((_, all)) => format!(
+            "it was made with {} of this machine's {all}, this run may use {}: start calibrate and \
+             the run under the same taskset or container's limit",
+            cores(made.cores),
+            here.cores
+        ),
+        None => format!(
+            "it was made with {}, this run may use {}: on another machine, or under another taskset \
+             or container's limit",
+            cores(made.cores),
+            here.cores
+        ),
+    })
 }
+
+#[cfg(test)]
+#[path = "floor_tests.rs"]
+mod tests;

@@ -63,6 +63,15 @@ pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
     )
 }
 
+/// A word as a POSIX shell takes it literally.
+pub(crate) fn shell_word(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+".contains(letter);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
 /// Whether a letter steers whoever shows it instead of being shown: control
 /// characters, and those that turn the direction of reading or begin a line
 /// (Unicode's `Bidi_Control`, U+2028, U+2029).
@@ -93,7 +102,19 @@ pub(crate) fn one_line(text: &str, most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{grouped, grouped_decimal, one_line, percent_off};
+    use super::{grouped, grouped_decimal, one_line, percent_off, shell_word};
+
+    #[test]
+    fn a_path_survives_a_shell() {
+        for (word, expected) in [
+            ("./pairbench-runs", "./pairbench-runs"),
+            ("my runs", "'my runs'"),
+            ("", "''"),
+            ("it's", r"'it'\''s'"),
+        ] {
+            assert_eq!(shell_word(word), expected);
+        }
+    }
 
     #[test]
     fn thousands() {
