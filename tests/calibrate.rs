@@ -126,7 +126,7 @@ fn a_run_carries_what_its_calibration_says() {
     for part in [
         "floor mean, ms",
         "floor p99, ms",
-        "client floor of api_server",
+        "Client floor of api_server",
     ] {
         assert!(run.out.contains(part), "`{part}` is not in: {}", run.out);
     }
@@ -136,7 +136,7 @@ fn a_run_carries_what_its_calibration_says() {
     let folders = desk.runs();
     let folders: Vec<&str> = folders.iter().map(|path| path.to_str().unwrap()).collect();
     let report = desk.run(&[&["report"], &folders[..]].concat());
-    assert!(report.out.contains("client floor of"), "{}", report.out);
+    assert!(report.out.contains("Client floor of"), "{}", report.out);
     let report = desk.run(&["report", folders[0]]);
     assert!(report.out.contains("client floor "), "{}", report.out);
 }
