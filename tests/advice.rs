@@ -52,6 +52,7 @@ fn a_report_of_one_run_takes_every_form() {
         "{}",
         markdown.out
     );
+    assert!(!markdown.out.contains("ratio to"), "{}", markdown.out);
     let text = report(&["--html", "x.html"]);
     assert!(text.out.contains("page written to x.html"), "{}", text.out);
     let plain = report(&[]).out;

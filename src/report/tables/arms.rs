@@ -43,7 +43,7 @@ const RATIOS: [Metric; 7] = [
     Metric::E2eMean,
 ];
 
-/// The table. `plain_ratios`: with ratios of these runs.
+/// The table. `plain_ratios`: with ratios of these runs, where there are several.
 pub(in super::super) fn sheet(arms: &[Arm<'_>], names: &[String], plain_ratios: bool) -> Sheet {
     let mut sheet = Sheet {
         head: std::iter::once(String::new())
@@ -53,7 +53,7 @@ pub(in super::super) fn sheet(arms: &[Arm<'_>], names: &[String], plain_ratios: 
     };
     throughput(&mut sheet, arms);
     latencies(&mut sheet, arms);
-    if plain_ratios {
+    if plain_ratios && arms.len() > 1 {
         ratios(&mut sheet, arms, names);
     }
     way(&mut sheet, arms);
