@@ -108,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             frame::goaway(&mut state.out, Reason::NO_ERROR);
         }
         if self.writing.is_empty() {
-            std::mem::swap(&mut self.writing, &mut state.out);
+            state.take_out(&mut self.writing);
         }
         !self.writing.is_empty() || self.unflushed
     }
@@ -125,9 +125,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 self.written += written;
                 self.unflushed = true;
             }
-            self.writing.clear();
             self.written = 0;
-            std::mem::swap(&mut self.writing, &mut self.shared.state().out);
+            self.shared.state().take_out(&mut self.writing);
             if self.writing.is_empty() {
                 break;
             }

@@ -272,7 +272,7 @@ fn settings(head: Head, payload: &[u8], state: &mut State) -> Result<(), Violati
             _ => {}
         }
     }
-    frame::ack(&mut state.out, kind::SETTINGS, &[]);
+    state.reply(kind::SETTINGS, &[]);
     state.greet();
     state.send();
     Ok(())
@@ -284,7 +284,7 @@ fn ping(head: Head, payload: &[u8], state: &mut State) -> Result<(), Violation> 
     }
     let payload = exactly::<8>(payload)?;
     if !head.has(flag::ACK) {
-        frame::ack(&mut state.out, kind::PING, &payload);
+        state.reply(kind::PING, &payload);
     }
     Ok(())
 }

@@ -110,8 +110,10 @@ impl State {
 
     /// A window of the server's grew; `number` 0: that of all calls.
     pub(super) fn widen(&mut self, number: u32, bytes: u32) -> Result<(), Violation> {
-        let words = "a window of more than 2 GiB, or of nothing";
-        let violation = Violation::new(Reason::FLOW_CONTROL_ERROR, words);
+        let violation = match bytes {
+            0 => Violation::protocol("a window that grows by nothing"),
+            _ => Violation::new(Reason::FLOW_CONTROL_ERROR, "a window of more than 2 GiB"),
+        };
         let wider = |window: i64| {
             let wider = window + i64::from(bytes);
             (bytes > 0 && wider <= i64::from(LARGEST)).then_some(wider)

@@ -32,9 +32,10 @@ const FIRST_CALLS: u32 = 100;
 /// The number of the last call that a connection can have.
 pub(super) const LAST_CALL: u32 = LARGEST;
 
-/// Bytes that wait to be sent, beyond which nothing is read: a server that asks and
-/// does not listen is not listened to.
-const OUT_BYTES_MAX: usize = 64 << 10;
+/// Bytes of answers to the server's own questions that wait to be sent, beyond which
+/// nothing is read: a server that asks and does not listen is not listened to. Calls
+/// do not count: one that reads nothing before it has written must be read from.
+const REPLIES_BYTES_MAX: usize = 64 << 10;
 
 /// What the server said of itself.
 #[derive(Debug)]
@@ -54,6 +55,8 @@ pub(super) struct State {
     pub(super) sending: VecDeque<usize>,
     /// Frames to be written.
     pub(super) out: Vec<u8>,
+    /// Those of them that answer the server's own questions, bytes.
+    replies_bytes: usize,
     pub(super) peer: Peer,
     /// What the server still takes, and what it may still send.
     pub(super) send_window: i64,
@@ -92,6 +95,7 @@ impl State {
             next_number: 1,
             sending: VecDeque::new(),
             out,
+            replies_bytes: 0,
             peer: Peer {
                 calls: FIRST_CALLS,
                 window_bytes: FIRST_WINDOW_BYTES,
@@ -120,7 +124,21 @@ impl State {
 
     /// Whether so much waits to be written that nothing is to be read.
     pub(super) fn is_clogged(&self) -> bool {
-        self.out.len() > OUT_BYTES_MAX
+        self.replies_bytes > REPLIES_BYTES_MAX
+    }
+
+    /// Answers SETTINGS or PING.
+    pub(super) fn reply(&mut self, kind: u8, payload: &[u8]) {
+        let before = self.out.len();
+        frame::ack(&mut self.out, kind, payload);
+        self.replies_bytes += self.out.len() - before;
+    }
+
+    /// Hands the frames over to be written, in exchange for room.
+    pub(super) fn take_out(&mut self, written: &mut Vec<u8>) {
+        written.clear();
+        std::mem::swap(written, &mut self.out);
+        self.replies_bytes = 0;
     }
 
     pub(super) fn wake_driver(&self) {

@@ -256,3 +256,22 @@ fn a_gulp_grows_once_and_keeps_what_was_not_taken() {
     assert_eq!(gulp.rest(), [&long[10..], &[99]].concat());
     assert!(!gulp.is_full());
 }
+
+#[tokio::test]
+async fn a_server_that_writes_before_it_reads_is_read_from() {
+    let (connection, mut server) = Server::met().await;
+    server
+        .send(&frame(4, 0, 0, b"\0\x04\x7f\xff\xff\xff"))
+        .await;
+    server.next().await;
+    server.send(&frame(8, 0, 0, &[0x70, 0, 0, 0])).await;
+    // More than the pipe of 1 MiB holds, so most of it waits in the client.
+    let _question = called(&connection, &vec![7; 4 << 20]);
+    let mut call = called(&connection, b"");
+    let mut answer = frame(1, 4, 3, OK);
+    answer.extend(frame(0, 0, 3, &[1; 16_000]).repeat(120));
+    answer.extend(frame(0, 1, 3, b""));
+    server.send(&answer).await;
+    head(&mut call).await.expect("a head");
+    assert_eq!(body(&mut call).await.0.len(), 120 * 16_000);
+}
