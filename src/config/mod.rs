@@ -372,7 +372,7 @@ fn ramp(value: f64) -> Result<Duration> {
 }
 
 /// Client threads for so many requests in flight: one for every
-/// [`STREAMS_PER_THREAD`], and no more than cores.
+/// `STREAMS_PER_THREAD`, and no more than cores.
 #[must_use]
 pub fn threads_for(concurrency: u32) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
