@@ -42,9 +42,9 @@ pub(super) fn check(pages: &Pages) -> Result<()> {
     Ok(())
 }
 
-/// Shows runs side by side (one by itself, as `profile` does), writes the HTML page if there is to be one, appends
-/// their rows and decides the conditions. A row carries what is wrong with its
-/// own run and with all of them together.
+/// Shows runs side by side (one by itself, as `profile` does), writes the HTML page
+/// if there is to be one, appends their rows and decides the conditions. A row
+/// carries what is wrong with its own run and with all of them together.
 ///
 /// # Errors
 /// When the rows or the page cannot be written, or a condition names an arm that

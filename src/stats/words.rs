@@ -105,12 +105,16 @@ mod tests {
     use super::{grouped, grouped_decimal, one_line, percent_off, shell_word};
 
     #[test]
-    fn a_path_survives_a_shell() {
+    fn words_survive_a_shell() {
         for (word, expected) in [
+            ("--seed", "--seed"),
             ("./pairbench-runs", "./pairbench-runs"),
+            ("a b", "'a b'"),
             ("my runs", "'my runs'"),
             ("", "''"),
             ("it's", r"'it'\''s'"),
+            ("it's $HOME", r"'it'\''s $HOME'"),
+            ("*.json", "'*.json'"),
         ] {
             assert_eq!(shell_word(word), expected);
         }

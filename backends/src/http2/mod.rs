@@ -1,10 +1,10 @@
 //! HTTP/2 as a client of one server needs it (RFC 9113): calls with one message
 //! out and an answer in pieces, many at once over a connection. Knows no gRPC.
 //!
-//! The crate h2 is made for everything that HTTP/2 may be used for; of what a
-//! token costs between its connection and its call, it was half
-//! (`docs/performance.md`). Here a piece lies where the socket put it, and whoever
-//! waits for it is woken: nothing else is done for it.
+//! The crate h2 is made for everything that HTTP/2 may be used for, and took a third
+//! and more of a token's instructions (`docs/performance.md`). Here a piece lies
+//! where the socket put it, and whoever waits for it is woken: nothing else is done
+//! for it.
 //!
 //! What is left out: pushes, priorities, tables of headers, messages that are
 //! sent as they come.

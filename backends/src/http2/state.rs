@@ -149,18 +149,16 @@ impl State {
 
     /// Nobody wants the call any more.
     pub(super) fn end(&mut self, key: usize) {
-        let Some(call) = self.calls.try_remove(key) else {
+        let Some(mut call) = self.calls.try_remove(key) else {
             return;
         };
         self.sending.retain(|&sending| sending != key);
-        let mut call = call;
         while let Some(piece) = call.pieces.pop() {
             self.took(piece.len());
         }
         let open = self.numbers.remove(&call.number).is_some();
         if call.number != 0 && (open || !call.sent) && self.failed.is_none() {
             frame::reset(&mut self.out, call.number, Reason::CANCEL);
-            self.wake_driver();
         }
         if open {
             // Its place may have been waited for.

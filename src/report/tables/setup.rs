@@ -6,7 +6,7 @@ use super::super::asked::{ASKED, Property, foreign, server, shared};
 use super::super::findings::Findings;
 use super::Sheet;
 use crate::record::RunHeader;
-use crate::stats::words::{counted, grouped, one_line};
+use crate::stats::words::{counted, grouped, one_line, shell_word};
 
 /// Longest command line that a report repeats, in characters.
 const COMMAND: usize = 4_000;
@@ -95,31 +95,4 @@ pub(in super::super) fn commands(findings: &Findings<'_>) -> Vec<String> {
         }
     }
     lines
-}
-
-/// A word as a POSIX shell takes it literally.
-fn shell_word(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+".contains(letter);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shell_word;
-
-    #[test]
-    fn words_survive_a_shell() {
-        for (word, expected) in [
-            ("--seed", "--seed"),
-            ("a b", "'a b'"),
-            ("", "''"),
-            ("it's $HOME", r"'it'\''s $HOME'"),
-            ("*.json", "'*.json'"),
-        ] {
-            assert_eq!(shell_word(word), expected);
-        }
-    }
 }
