@@ -1,22 +1,25 @@
-//! Costs that a simulated server has on purpose, right on average. Stamps
-//! nothing.
+//! Time that a simulated server lets go by, to fractions of a millisecond. tokio's
+//! timer rounds up to the next millisecond of the runtime's life: what a request
+//! took before would decide how much too long it waits, and one server's waits
+//! would be longer than another's. Stamps nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_timer::Delay;
+
 use crate::Clock;
 
-/// How much later than it should a wait ends on this machine, of late: a thread
-/// has to be started or woken, sleeps a little too long, and has to wake whoever
-/// waits. Tenths of a millisecond, which is more than some costs are.
+/// How much later than it should a wait ends on this machine, of late: the thread
+/// that keeps the time sleeps a little too long, and has to wake whoever waits.
+/// Tenths of a millisecond, which is more than some costs are.
 static LATE_NS: AtomicU64 = AtomicU64::new(50_000);
 
 /// Of how many waits the lateness is remembered.
 const REMEMBERED: u64 = 16;
 
 /// Lets `cost` go by, as exactly as the machine lets others wait on average: each
-/// wait is cut by what the last ones were late. The runtime's own timer rounds up
-/// to a millisecond. Nothing is nothing.
+/// wait is cut by what the last ones were late. Nothing is nothing.
 pub(crate) async fn spend(cost: Duration) {
     if cost.is_zero() {
         return;
@@ -24,11 +27,22 @@ pub(crate) async fn spend(cost: Duration) {
     let clock = Clock::start();
     let late = Duration::from_nanos(LATE_NS.load(Ordering::Relaxed));
     let asked = cost.saturating_sub(late);
-    // A runtime that shuts down ends the wait, and with it whoever waits.
-    let _ = tokio::task::spawn_blocking(move || std::thread::sleep(asked)).await;
+    Delay::new(asked).await;
     let took = Duration::from_nanos(clock.now_ns());
     let late = took.saturating_sub(asked);
     remember(u64::try_from(late.as_nanos()).unwrap_or(u64::MAX));
+}
+
+/// Waits until `due_ns` on the clock: never less, and some tens of microseconds
+/// more.
+pub(crate) async fn until(clock: Clock, due_ns: u64) {
+    // What is due already would never let another task have a turn.
+    tokio::task::coop::consume_budget().await;
+    let mut now_ns = clock.now_ns();
+    while now_ns < due_ns {
+        Delay::new(Duration::from_nanos(due_ns - now_ns)).await;
+        now_ns = clock.now_ns();
+    }
 }
 
 /// A moving average. One that is lost to another thread is no harm.

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{Engine, Timing, lock};
 use crate::Clock;
+use crate::spend::until;
 
 /// A request on its way into the batch.
 #[derive(Debug)]
@@ -63,8 +64,7 @@ impl Scheduler {
             let prefill_tokens = self.admit();
             let step = step_time(self.timing, self.running.len(), prefill_tokens);
             step_end_ns += u64::try_from(step.as_nanos()).unwrap_or(u64::MAX);
-            let due = self.clock.instant_at(step_end_ns);
-            tokio::time::sleep_until(due.into()).await;
+            until(self.clock, step_end_ns).await;
             self.running.retain_mut(|request| {
                 request.remaining -= 1;
                 request.ticks.send(()).is_ok() && request.remaining > 0

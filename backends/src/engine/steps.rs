@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::batch::{self, Joining};
 use super::{Codec, Engine, EngineConfig, Failure, Job, Refusal, Script, Ticket, Timing};
+use crate::spend::until;
 use crate::{Clock, Ending};
 
 /// Tokens that the engine hands out together.
@@ -133,8 +134,8 @@ impl Pace {
                 }
                 let since_ns = place.as_ref().map_or(0, |(_, since_ns)| *since_ns);
                 let due = plan.first_token + plan.per_token * (done + tokens - 1);
-                let due = clock.instant_at(since_ns) + due;
-                tokio::time::sleep_until(due.into()).await;
+                let due_ns = u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
+                until(*clock, since_ns.saturating_add(due_ns)).await;
                 Ok(())
             }
             Self::Batch(ticks) => {
