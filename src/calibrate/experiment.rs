@@ -93,17 +93,23 @@ fn listed(cores: &[usize]) -> String {
     }
 }
 
-/// Does the experiment: what was found for each backend, and where server and
-/// client were.
+/// What came of an experiment.
+#[derive(Clone, Debug)]
+pub struct Calibrated {
+    /// What was found for each backend, in their order.
+    pub backends: Vec<BackendFloor>,
+    /// Where server and client were.
+    pub places: String,
+    /// Passes that were played again; see [`crate::record::Calibration`].
+    pub left_out_passes: u32,
+}
+
+/// Does the experiment.
 ///
 /// # Errors
 /// When the servers cannot be started, a request fails against them, or the
 /// user stops it.
-pub async fn calibrate(
-    settings: &Settings,
-    clock: Clock,
-    stop: &Stop,
-) -> Result<(Vec<BackendFloor>, String)> {
+pub async fn calibrate(settings: &Settings, clock: Clock, stop: &Stop) -> Result<Calibrated> {
     let places = Places::take();
     let threads = usize::try_from(settings.load.client_threads).unwrap_or(1);
     // After the place was taken: threads stay where their maker is.
@@ -120,7 +126,7 @@ pub async fn calibrate(
     for &entry in &settings.backends {
         arms.push(play.arm(entry, &yard)?);
     }
-    let rounds = rounds(&mut play, &arms, &mut yard).await?;
+    let (rounds, left_out_passes) = rounds(&mut play, &arms, &mut yard).await?;
     let words = match (yard.has_own_process(), yard.not_pinned()) {
         (false, _) => "server a thread of the client's process, as this system has no clock that \
                        two processes share"
@@ -137,7 +143,11 @@ pub async fn calibrate(
         }
         found.push(floor);
     }
-    Ok((found, words))
+    Ok(Calibrated {
+        backends: found,
+        places: words,
+        left_out_passes,
+    })
 }
 
 /// A round: its place among all, and what came.
@@ -148,43 +158,63 @@ struct Played {
 }
 
 /// All rounds by backend. Every other pass goes backwards, so that a machine
-/// that gets slower or faster meanwhile does so for all alike.
+/// that gets slower or faster meanwhile does so for all alike. A pass in which the
+/// host took the cores is played again, as it shows the host and not the client: as
+/// often in all as there are passes. How often that was.
 async fn rounds(
     play: &mut Play<'_>,
     arms: &[Arm],
     yard: &mut YardProcess,
-) -> Result<Vec<Vec<Played>>> {
-    let settings = play.settings;
+) -> Result<(Vec<Vec<Played>>, u32)> {
+    let wanted = play.settings.load.rounds;
     let mut played: Vec<Vec<Played>> = arms.iter().map(|_| Vec::new()).collect();
-    let mut place = 0;
-    for pass in 0..settings.load.rounds {
-        let mut order: Vec<usize> = (0..arms.len()).collect();
-        if pass % 2 == 1 {
-            order.reverse();
+    let (mut pass, mut left_out, mut place) = (0, 0, 0);
+    while pass < wanted {
+        let rounds = one_pass(play, arms, yard, pass, &mut place).await?;
+        let taken = |(_, played): &(usize, Played)| stats::is_taken(&round(played));
+        if left_out < wanted && rounds.iter().any(taken) {
+            left_out += 1;
+            continue;
         }
-        for at in order {
-            let (Some(arm), Some(of_arm)) = (arms.get(at), played.get_mut(at)) else {
-                continue;
-            };
-            let shown = format!("{} {}/{}", arm.name(), pass + 1, settings.load.rounds);
-            let plan = arm::plan(
-                settings.load.concurrency,
-                settings.load.requests,
-                settings.load.output_tokens,
-            );
-            let ramp = Duration::from_nanos(settings.load.ramp_ns);
-            let (joined, end) = play
-                .run(arm, &plan, yard, settings.due(), ramp, &shown)
-                .await
-                .with_context(|| format!("while calibrating {}", arm.name()))?;
-            of_arm.push(Played { place, joined, end });
-            place += 1;
+        for (at, round) in rounds {
+            if let Some(of_arm) = played.get_mut(at) {
+                of_arm.push(round);
+            }
         }
+        pass += 1;
     }
     if play.stop.is_wished() {
         bail!("stopped by the user; nothing is stored");
     }
-    Ok(played)
+    Ok((played, left_out))
+}
+
+/// A round of each backend, with its place among the backends.
+async fn one_pass(
+    play: &mut Play<'_>,
+    arms: &[Arm],
+    yard: &mut YardProcess,
+    pass: u32,
+    place: &mut u32,
+) -> Result<Vec<(usize, Played)>> {
+    let load = &play.settings.load;
+    let mut order: Vec<(usize, &Arm)> = arms.iter().enumerate().collect();
+    if pass % 2 == 1 {
+        order.reverse();
+    }
+    let mut rounds = Vec::new();
+    for (at, arm) in order {
+        let shown = format!("{} {}/{}", arm.name(), pass + 1, load.rounds);
+        let plan = arm::plan(load.concurrency, load.requests, load.output_tokens);
+        let ramp = Duration::from_nanos(load.ramp_ns);
+        let (joined, end) = play
+            .run(arm, &plan, yard, play.settings.due(), ramp, &shown)
+            .await
+            .with_context(|| format!("while calibrating {}", arm.name()))?;
+        let place = std::mem::replace(place, place.saturating_add(1));
+        rounds.push((at, Played { place, joined, end }));
+    }
+    Ok(rounds)
 }
 
 fn floor_of(backend: &str, played: &[Played]) -> BackendFloor {
@@ -230,6 +260,8 @@ fn round(played: &Played) -> Round {
         cpu_ns: played.end.client_cpu_ns,
         wait_ns: played.end.client_wait_ns,
         span_ns: played.end.span_ns,
+        cores_busy_ticks: played.end.cores_busy_ticks,
+        cores_stolen_ticks: played.end.cores_stolen_ticks,
     }
 }
 

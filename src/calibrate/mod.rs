@@ -10,5 +10,5 @@ mod ladder;
 pub mod process;
 pub mod server;
 
-pub use experiment::{Settings, calibrate};
+pub use experiment::{Calibrated, Settings, calibrate};
 pub use process::{YardOptions, YardProcess};

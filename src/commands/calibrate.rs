@@ -39,7 +39,7 @@ pub(super) fn calibrate(config: &CalibrateConfig) -> Result<Exit> {
         .build()
         .context("cannot start the runtime")?;
     let stop = Stop::default();
-    let (backends, places) = runtime.block_on(async {
+    let found = runtime.block_on(async {
         stop.listen(farewell)?;
         calibrate::calibrate(&settings, Clock::start(), &stop).await
     })?;
@@ -49,10 +49,11 @@ pub(super) fn calibrate(config: &CalibrateConfig) -> Result<Exit> {
         started_utc: wall.utc(),
         host,
         load: Load {
-            places,
+            places: found.places,
             ..settings.load
         },
-        backends,
+        backends: found.backends,
+        left_out_passes: found.left_out_passes,
     };
     let noise = stats::noise(&calibration);
     show(&report::calibrate::page(&calibration, &noise))?;

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::files::{read_json, write_json};
+use super::is_zero;
 
 /// Version of the file's layout. A file with another number is refused.
 pub const CALIBRATION_FORMAT: u32 = 1;
@@ -87,6 +88,14 @@ pub struct Round {
     pub wait_ns: Option<u64>,
     /// Length of the round.
     pub span_ns: u64,
+    /// Time that all cores of the machine were at work, in the system's ticks of
+    /// 1/100 s; absent where the system does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cores_busy_ticks: Option<u64>,
+    /// Time that they had work while the host of this virtual machine had them for
+    /// others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cores_stolen_ticks: Option<u64>,
 }
 
 /// One step of the ladder of rates.
@@ -176,6 +185,10 @@ pub struct Calibration {
     pub load: Load,
     /// What was found, in the order of the backends.
     pub backends: Vec<BackendFloor>,
+    /// Passes through all backends that were played again, as the host of this
+    /// virtual machine had taken its cores: none of them counts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out_passes: u32,
 }
 
 impl Calibration {

@@ -297,6 +297,14 @@ pub struct RunEnd {
     /// Times that the client's threads got a core, all of them together.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub client_turns: Option<u64>,
+    /// Time that all cores of the machine were at work over the run, in the system's
+    /// ticks of 1/100 s; absent where the system does not tell.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cores_busy_ticks: Option<u64>,
+    /// Time that they had work while the host of this virtual machine had them for
+    /// others.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cores_stolen_ticks: Option<u64>,
     /// Requests that waited as the disk did not follow with the records.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub waited_for_disk: u32,

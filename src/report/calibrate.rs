@@ -5,7 +5,7 @@ use super::asked::foreign;
 use super::format::{ABSENT, Grid, fine_ms, line, number, wrap};
 use crate::record::{BackendFloor, Calibration, Delay, Load, Rung};
 use crate::stats::words::{counted, grouped, one_line};
-use crate::stats::{Noise, difference, spread};
+use crate::stats::{Noise, difference, spread, taken_percent};
 
 /// The page. Ends with a line feed; where the result lies is the caller's to
 /// say.
@@ -60,6 +60,14 @@ fn circumstances(out: &mut String, calibration: &Calibration) {
             foreign(&host.cpu)
         ),
     );
+    if calibration.left_out_passes > 0 {
+        let times = counted(calibration.left_out_passes.into(), "pass", "passes");
+        let words = format!(
+            "{times} played again, as the host of this virtual machine had its cores for more \
+             than 5 % of the time in which they had work"
+        );
+        line(out, "left out", &words);
+    }
     line(
         out,
         "started",
@@ -131,6 +139,9 @@ fn delays(out: &mut String, backends: &[BackendFloor]) {
     });
     row(&mut grid, "waited for a core, %", backends, |found| {
         number(found.wait_share.map(|share| share * 100.0), 2)
+    });
+    row(&mut grid, "taken by the host, %", backends, |found| {
+        number(taken_percent(&found.rounds), 1)
     });
     row(&mut grid, "rounds apart, %", backends, |found| {
         number(spread(&found.rounds).map(|share| share * 100.0), 1)
@@ -353,9 +364,14 @@ mod tests {
         let mut calibration = calibration();
         calibration.backends[1] = found("api_server", &[120_000, 222_000, 119_000], "none");
         calibration.backends[0].wait_share = Some(0.3);
+        calibration.left_out_passes = 2;
+        for round in &mut calibration.backends[0].rounds {
+            round.cores_busy_ticks = Some(40);
+            round.cores_stolen_ticks = Some(10);
+        }
         let page = page(&calibration, &noise(&calibration));
         assert!(page.starts_with("WARNING"), "{page}");
-        for part in ["85 %", "30.0 %", "cure: "] {
+        for part in ["85 %", "30.0 %", "20.0 %", "2 passes", "cure: "] {
             assert!(page.contains(part), "`{part}` is not in:\n{page}");
         }
     }

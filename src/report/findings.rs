@@ -1,6 +1,7 @@
 //! All that a report of several arms is made of. Knows how the arms are called
 //! and which of them were simulated; holds no figure of its own.
 
+use super::format::number;
 use crate::record::RunHeader;
 use crate::stats::{Arm, Comparison, Verdict, Waterfall, labels};
 
@@ -29,7 +30,7 @@ impl Findings<'_> {
 
     /// What has to be read before any figure.
     pub(super) fn warnings(&self) -> Vec<String> {
-        [self.simulated(), self.unchecked()]
+        [self.simulated(), self.unchecked(), self.taken()]
             .into_iter()
             .flatten()
             .collect()
@@ -49,6 +50,21 @@ impl Findings<'_> {
             true => UNCHECKED.to_owned(),
             false => format!("{}: {UNCHECKED}", which.join(", ")),
         })
+    }
+
+    /// Says what the host of a virtual machine had of its cores; `None` where that
+    /// was little, or the system does not tell.
+    fn taken(&self) -> Option<String> {
+        let clients = self.arms.iter().map(|arm| &arm.summary.client);
+        let disturbed = clients.filter(|client| client.is_disturbed_by_host());
+        let most = disturbed.filter_map(|client| client.host_took_percent);
+        let most = most.reduce(f64::max)?;
+        Some(format!(
+            "The host of this virtual machine had its cores for up to {} % of the time in which \
+             they had work: times are late by that, high percentiles first. Measure when the host \
+             is less busy, or from a machine with cores of its own",
+            number(Some(most), 1)
+        ))
     }
 
     fn which<'a>(&self, names: &'a [String], is: fn(&RunHeader) -> bool) -> Vec<&'a str> {

@@ -281,3 +281,24 @@ fn nothing_is_wider_than_a_phone() {
         }
     });
 }
+
+#[test]
+fn a_host_that_takes_the_cores_is_told_before_any_figure() {
+    let mut runs = samples::experiment(&[0, 4]);
+    let told = "The host of this virtual machine had its cores for up to";
+    for (stolen_ticks, is_told) in [(4, false), (100, true)] {
+        let end = runs[1].end.as_mut().expect("it ended");
+        end.cores_busy_ticks = Some(300);
+        end.cores_stolen_ticks = Some(stolen_ticks);
+        with_sample(&runs, |findings| {
+            for page in [
+                text::compare(findings),
+                markdown::page(findings),
+                html::page(findings),
+            ] {
+                let words = page.split_whitespace().collect::<Vec<_>>().join(" ");
+                assert_eq!(words.contains(told), is_told, "{page}");
+            }
+        });
+    }
+}

@@ -229,10 +229,11 @@ fn client(out: &mut String, run: &Run, summary: &Summary) {
         out,
         "client's cost",
         &format!(
-            "CPU {}, busiest thread {}{}; slip p99 {} ms; most in flight {}",
+            "CPU {}, busiest thread {}{}{}; slip p99 {} ms; most in flight {}",
             percent(client.cpu_percent),
             percent(client.busiest_thread_percent),
             waited(client),
+            taken(client),
             ms(summary.latencies.slip.map(|slip| slip.p99)),
             grouped(client.in_flight_peak)
         ),
@@ -252,6 +253,19 @@ fn client(out: &mut String, run: &Run, summary: &Summary) {
         (None, None) => return,
     };
     line(out, "client floor", &floor);
+}
+
+/// What the host of a virtual machine took, where it took something.
+fn taken(client: &Client) -> String {
+    match client.host_took_percent {
+        Some(percent) if percent >= 0.05 => {
+            format!(
+                "; host took {} % of the cores' busy time",
+                number(Some(percent), 1)
+            )
+        }
+        _ => String::new(),
+    }
 }
 
 /// The part of the busy time that was no work, where there was some.

@@ -207,6 +207,8 @@ fn sample(manner: &Manner) -> Run {
             client_wait_ns: Some(span_ns / 1_000 * 4),
             busiest_thread_wait_ns: Some(span_ns / 1_000 * 3),
             client_turns: Some(span_ns / 1_000_000),
+            cores_busy_ticks: Some(span_ns / 20_000_000),
+            cores_stolen_ticks: Some(span_ns / 1_000_000_000),
             ..RunEnd::default()
         }),
         broken_lines: 0,

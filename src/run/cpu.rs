@@ -1,9 +1,10 @@
 //! Processor time of the client's own threads, and the time they waited for a
-//! processor, as the system counts both.
+//! processor, as the system counts both; and what the machine had of its own.
 
 use std::collections::HashMap;
 
 use super::CLIENT_THREAD;
+use super::stolen::Cores;
 use crate::record::RunEnd;
 
 /// What one thread, or several together, had of the processors. A thread that
@@ -62,12 +63,17 @@ pub(super) struct Shares {
     pub(super) all: Spent,
     /// The one that was idle for the least time.
     pub(super) busiest: Spent,
+    /// What the machine's cores did meanwhile.
+    pub(super) cores: Option<Cores>,
 }
 
 impl Shares {
     /// The end of a run as far as it is known here: everything else is unset.
     pub(super) fn end(shares: Option<Self>) -> RunEnd {
+        let cores = shares.and_then(|shares| shares.cores);
         RunEnd {
+            cores_busy_ticks: cores.map(|cores| cores.busy_ticks),
+            cores_stolen_ticks: cores.map(|cores| cores.stolen_ticks),
             client_cpu_ns: shares.map(|shares| shares.all.cpu_ns),
             busiest_thread_cpu_ns: shares.map(|shares| shares.busiest.cpu_ns),
             client_wait_ns: shares.map(|shares| shares.all.wait_ns),
@@ -78,10 +84,13 @@ impl Shares {
     }
 }
 
-/// What each client thread has had by one moment; empty where the system does
-/// not tell (it is read from Linux' `/proc`).
+/// What each client thread, and the machine, has had by one moment; empty where the
+/// system does not tell (it is read from Linux' `/proc`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct ThreadTimes(HashMap<u64, Spent>);
+pub(super) struct ThreadTimes {
+    threads: HashMap<u64, Spent>,
+    cores: Option<Cores>,
+}
 
 impl ThreadTimes {
     /// Asks the system.
@@ -100,50 +109,63 @@ impl ThreadTimes {
             let id = path.file_name()?.to_str()?.parse().ok()?;
             Some((id, Spent::read(&stat)?))
         });
-        Self(times.collect())
+        Self {
+            threads: times.collect(),
+            cores: Cores::now(),
+        }
     }
 
     /// What the threads that are there now have had since `earlier`, each.
     #[must_use]
     pub(super) fn since(&self, earlier: &Self) -> Self {
-        let spent = self.0.iter().map(|(id, now)| {
-            let before = earlier.0.get(id).copied().unwrap_or_default();
+        let spent = self.threads.iter().map(|(id, now)| {
+            let before = earlier.threads.get(id).copied().unwrap_or_default();
             (*id, now.since(before))
         });
-        Self(spent.collect())
+        let cores = self.cores.zip(earlier.cores);
+        Self {
+            threads: spent.collect(),
+            cores: cores.map(|(now, before)| now.since(before)),
+        }
     }
 
     /// Adds what each thread had in another stretch.
     pub(super) fn add(&mut self, other: &Self) {
-        for (id, spent) in &other.0 {
-            let sum = self.0.entry(*id).or_default();
+        for (id, spent) in &other.threads {
+            let sum = self.threads.entry(*id).or_default();
             *sum = sum.and(*spent);
         }
+        self.cores = match (self.cores, other.cores) {
+            (Some(sum), Some(more)) => Some(sum.and(more)),
+            (sum, more) => sum.or(more),
+        };
     }
 
     /// All of them together, and the busiest one; `None` where the system does
     /// not tell.
     #[must_use]
     pub(super) fn shares(&self) -> Option<Shares> {
-        self.0.values().fold(None, |shares: Option<Shares>, &one| {
-            let Some(shares) = shares else {
-                return Some(Shares {
-                    all: one,
-                    busiest: one,
-                });
-            };
+        let mut threads = self.threads.values().copied();
+        let first = threads.next()?;
+        let first = Shares {
+            all: first,
+            busiest: first,
+            cores: self.cores,
+        };
+        Some(threads.fold(first, |shares, one| {
             let busier = one.busy_ns() > shares.busiest.busy_ns();
-            Some(Shares {
+            Shares {
                 all: shares.all.and(one),
                 busiest: if busier { one } else { shares.busiest },
-            })
-        })
+                ..shares
+            }
+        }))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Shares, Spent, ThreadTimes};
+    use super::{Cores, Shares, Spent, ThreadTimes};
 
     fn spent(cpu_ns: u64, wait_ns: u64, turns: u64) -> Spent {
         Spent {
@@ -154,7 +176,10 @@ mod tests {
     }
 
     fn times(list: &[(u64, Spent)]) -> ThreadTimes {
-        ThreadTimes(list.iter().copied().collect())
+        ThreadTimes {
+            threads: list.iter().copied().collect(),
+            cores: None,
+        }
     }
 
     #[test]
@@ -169,6 +194,7 @@ mod tests {
         let expected = Shares {
             all: spent(55, 91, 5),
             busiest: spent(10, 90, 2),
+            cores: None,
         };
         assert_eq!(now.since(&before).shares(), Some(expected));
     }
@@ -182,6 +208,24 @@ mod tests {
         let shares = sum.shares().expect("threads");
         assert_eq!(shares.busiest, spent(90, 0, 3));
         assert_eq!(shares.all, spent(250, 5, 7));
+    }
+
+    #[test]
+    fn what_the_host_took_goes_with_them() {
+        let at = |busy_ticks, stolen_ticks| ThreadTimes {
+            cores: Some(Cores {
+                busy_ticks,
+                stolen_ticks,
+            }),
+            ..times(&[(1, spent(1, 0, 1))])
+        };
+        let mut sum = at(150, 7).since(&at(100, 5));
+        sum.add(&at(10, 1));
+        let end = Shares::end(sum.shares());
+        assert_eq!(
+            (end.cores_busy_ticks, end.cores_stolen_ticks),
+            (Some(60), Some(3))
+        );
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod runner;
 mod silence;
 mod slot;
 mod steady;
+mod stolen;
 mod stop;
 mod stretch;
 mod team;

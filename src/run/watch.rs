@@ -156,6 +156,7 @@ mod tests {
             let shares = Shares {
                 all: busiest,
                 busiest,
+                cores: None,
             };
             let said = busy(shares, 1_000_000_000, false);
             assert_eq!(said.is_some(), words.is_some(), "{cpu} {wait}: {said:?}");

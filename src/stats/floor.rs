@@ -1,6 +1,7 @@
 //! What a calibration's samples say: how delays are spread, whether the machine
 //! was quiet enough, which floor a run may use. Knows [`crate::record`] only.
 
+use super::client::{MOST_TAKEN_PERCENT, host_took};
 use super::distribution::Distribution;
 use super::instrument::paired;
 use super::interval::Interval;
@@ -54,6 +55,20 @@ pub fn spread(rounds: &[Round]) -> Option<f64> {
     Some(furthest.fold(0.0, f64::max) / median)
 }
 
+/// What the host took of the cores' time in these rounds, in percent.
+#[must_use]
+pub fn taken_percent(rounds: &[Round]) -> Option<f64> {
+    let sum = |of: fn(&Round) -> Option<u64>| rounds.iter().map(of).sum::<Option<u64>>();
+    let busy_ticks = sum(|round| round.cores_busy_ticks)?;
+    host_took(busy_ticks, sum(|round| round.cores_stolen_ticks)?)
+}
+
+/// Whether a round shows the host of a virtual machine and not the client.
+#[must_use]
+pub fn is_taken(round: &Round) -> bool {
+    taken_percent(&[*round]) > Some(MOST_TAKEN_PERCENT)
+}
+
 /// What was remarkable about a calibration's circumstances, and the cure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Noise {
@@ -93,7 +108,17 @@ fn noise_of(found: &BackendFloor) -> Vec<Noise> {
             cure: "leave the client's cores to it: end what else runs, or give fewer \
                    --client-threads",
         });
-    [spread, waits].into_iter().flatten().collect()
+    let taken = taken_percent(&found.rounds)
+        .filter(|percent| *percent > MOST_TAKEN_PERCENT)
+        .map(|percent| Noise {
+            text: format!(
+                "{name}: the host of this virtual machine had its cores for {} % of the time in \
+                 which they had work, above 5 %",
+                grouped_decimal(percent, 1)
+            ),
+            cure: "calibrate when the host is less busy, or on a machine with cores of its own",
+        });
+    [spread, waits, taken].into_iter().flatten().collect()
 }
 
 /// How much longer the client takes for a token of the `other` backend than for

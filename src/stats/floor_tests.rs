@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Circumstances, delay, difference, floor_for, noise, spread};
+use super::{Circumstances, delay, difference, floor_for, is_taken, noise, spread};
 use crate::record::{BackendFloor, Calibration, Delay, Host, Load, Round};
 
 fn rounds(means: &[i64]) -> Vec<Round> {
@@ -84,6 +84,37 @@ fn noise_is_named() {
     assert_eq!(words.len(), 2, "{words:?}");
     assert!(words[0].contains("tis") && words[0].contains("35.0 %"));
     assert!(words[1].contains("api_server") && words[1].contains("30 %"));
+}
+
+#[test]
+fn what_the_host_took_is_named() {
+    let round = |busy, stolen| Round {
+        mean_ns: 100,
+        cores_busy_ticks: Some(busy),
+        cores_stolen_ticks: Some(stolen),
+        ..Round::default()
+    };
+    for (busy, stolen, taken) in [
+        (100, 0, false),
+        (95, 5, false),
+        (94, 6, true),
+        // Ticks are coarse: two of them are no figure.
+        (1, 2, false),
+        (0, 0, false),
+        (0, 3, true),
+    ] {
+        assert_eq!(is_taken(&round(busy, stolen)), taken, "{busy} {stolen}");
+    }
+    assert!(!is_taken(&Round::default()), "not told");
+    let mut robbed = calibration();
+    robbed.backends[0].rounds = vec![round(80, 0), round(80, 40), round(80, 0)];
+    let found = noise(&robbed);
+    assert!(found[0].text.contains("14.3 %") && found[0].cure.contains("host"));
+    robbed.backends[0].rounds.push(Round {
+        mean_ns: 100,
+        ..Round::default()
+    });
+    assert_eq!(noise(&robbed), [], "not told of all");
 }
 
 #[test]

@@ -44,7 +44,9 @@ pub use comparison::{
 };
 pub use condition::{Condition, Holds, Outcome, evaluate};
 pub use distribution::Distribution;
-pub use floor::{Circumstances, Noise, delay, difference, floor_for, noise, spread};
+pub use floor::{
+    Circumstances, Noise, delay, difference, floor_for, is_taken, noise, spread, taken_percent,
+};
 pub use instrument::floor_difference;
 pub use interval::Interval;
 pub use metric::{COMPARED, Metric, ratio};

@@ -54,7 +54,7 @@ pub(super) const SIDE_DOOR: &[(&str, &[&str])] = &[
         "api_server",
         &["engine", "event_loop", "fuzzing", "reach", "spend", "tls"],
     ),
-    ("engine", &[]),
+    ("engine", &["spend"]),
     ("discreet", &["secret"]),
     (
         "entry",

@@ -87,6 +87,7 @@ struct Client {
     cpu_percent: Option<f64>,
     busiest_thread_percent: Option<f64>,
     busiest_thread_wait_percent: Option<f64>,
+    host_took_percent: Option<f64>,
 }
 
 impl<'a> Figures<'a> {
@@ -122,6 +123,7 @@ impl<'a> Figures<'a> {
                 cpu_percent: summary.client.cpu_percent,
                 busiest_thread_percent: summary.client.busiest_thread_percent,
                 busiest_thread_wait_percent: summary.client.busiest_thread_wait_percent,
+                host_took_percent: summary.client.host_took_percent,
             },
         }
     }

@@ -197,6 +197,9 @@ fn client(sheet: &mut Sheet, arms: &[Arm<'_>]) {
     row(sheet, "waited for a core, %", arms, |summary| {
         number(summary.client.busiest_thread_wait_percent, 1)
     });
+    row(sheet, "taken by the host, %", arms, |summary| {
+        number(summary.client.host_took_percent, 1)
+    });
     floors(sheet, arms);
 }
 
