@@ -74,18 +74,21 @@ fn every_figure_is_on_the_page_and_in_the_file() {
     let backends = file["backends"].as_array().unwrap();
     assert_eq!(backends.len(), 3);
     for backend in backends {
-        // 4 slots, 2 requests each, 6 tokens, 2 rounds
-        assert_eq!(backend["floor"]["count"], 96);
-        assert_eq!(backend["request"]["count"], 16);
-        assert_eq!(backend["first_token_error"]["count"], 16);
-        assert_eq!(backend["gap_error"]["count"], 80);
-        assert_eq!(backend["rounds"].as_array().unwrap().len(), 2);
+        // 2 rounds or, where they leave the floors little known, up to 6; of each 4
+        // slots, 2 requests each, 6 tokens
+        let rounds = backend["rounds"].as_array().unwrap().len();
+        assert!((2..=6).contains(&rounds), "{rounds} rounds");
+        assert_eq!(file["load"]["rounds"], rounds);
+        assert_eq!(backend["floor"]["count"], rounds * 48);
+        assert_eq!(backend["request"]["count"], rounds * 8);
+        assert_eq!(backend["first_token_error"]["count"], rounds * 8);
+        assert_eq!(backend["gap_error"]["count"], rounds * 40);
         let floor = &backend["floor"];
         let figure = |name: &str| floor[name].as_i64().unwrap();
         assert!(figure("mean_ns") > 0, "no mark comes before its hand-over");
         assert!(figure("p50_ns") <= figure("p99_ns") && figure("p99_ns") <= figure("max_ns"));
     }
-    // Forward, then backward.
+    // Forward, then backward, whatever was played again in between.
     let places: Vec<Vec<i64>> = backends
         .iter()
         .map(|backend| {
@@ -95,7 +98,12 @@ fn every_figure_is_on_the_page_and_in_the_file() {
                 .collect()
         })
         .collect();
-    assert_eq!(places, [[0, 5], [1, 4], [2, 3]]);
+    for pass in 0..places[0].len() {
+        let step = if pass % 2 == 0 { 1 } else { -1 };
+        let first = places[0][pass];
+        assert_eq!(places[1][pass], first + step, "{places:?}");
+        assert_eq!(places[2][pass], first + 2 * step, "{places:?}");
+    }
     // Nothing but the result is left behind.
     assert_eq!(desk.runs().len(), 1);
 }

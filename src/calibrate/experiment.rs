@@ -16,6 +16,9 @@ use crate::record::{BackendFloor, Load, Round, RunEnd};
 use crate::run::{Crew, Stop};
 use crate::stats;
 
+/// Passes that may be played again, for each that was asked for.
+const AGAIN: u32 = 2;
+
 /// What is to be measured.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -23,6 +26,9 @@ pub struct Settings {
     pub backends: Vec<&'static Entry>,
     /// The load. Where server and client are is found out.
     pub load: Load,
+    /// Rounds per backend at most, where those of the load leave the mean floors little
+    /// known.
+    pub rounds_max: u32,
     /// Whether the highest rate is looked for.
     pub ladder: bool,
     /// First id of a request; see [`crate::run::Wall::first_id`].
@@ -159,8 +165,9 @@ struct Played {
 
 /// All rounds by backend. Every other pass goes backwards, so that a machine
 /// that gets slower or faster meanwhile does so for all alike. A pass in which the
-/// host took the cores is played again, as it shows the host and not the client: as
-/// often in all as there are passes. How often that was.
+/// host took the cores is played again, as it shows the host and not the client, up to
+/// a limit. How often that was. Where the rounds that were asked for leave the mean
+/// floors little known, more are played.
 async fn rounds(
     play: &mut Play<'_>,
     arms: &[Arm],
@@ -169,10 +176,10 @@ async fn rounds(
     let wanted = play.settings.load.rounds;
     let mut played: Vec<Vec<Played>> = arms.iter().map(|_| Vec::new()).collect();
     let (mut pass, mut left_out, mut place) = (0, 0, 0);
-    while pass < wanted {
+    while pass < wanted || (pass < play.settings.rounds_max && !is_known(&played)) {
         let rounds = one_pass(play, arms, yard, pass, &mut place).await?;
-        let taken = |(_, played): &(usize, Played)| stats::is_taken(&round(played));
-        if left_out < wanted && rounds.iter().any(taken) {
+        let figures: Vec<Round> = rounds.iter().map(|(_, played)| round(played)).collect();
+        if left_out < wanted.saturating_mul(AGAIN) && stats::is_taken(&figures) {
             left_out += 1;
             continue;
         }
@@ -187,6 +194,14 @@ async fn rounds(
         bail!("stopped by the user; nothing is stored");
     }
     Ok((played, left_out))
+}
+
+/// Whether no more rounds are needed to know the mean floor of each backend.
+fn is_known(played: &[Vec<Played>]) -> bool {
+    played.iter().all(|played| {
+        let rounds: Vec<Round> = played.iter().map(round).collect();
+        stats::is_well_known(&rounds)
+    })
 }
 
 /// A round of each backend, with its place among the backends.
@@ -204,7 +219,7 @@ async fn one_pass(
     }
     let mut rounds = Vec::new();
     for (at, arm) in order {
-        let shown = format!("{} {}/{}", arm.name(), pass + 1, load.rounds);
+        let shown = format!("{} round {}", arm.name(), pass + 1);
         let plan = arm::plan(load.concurrency, load.requests, load.output_tokens);
         let ramp = Duration::from_nanos(load.ramp_ns);
         let (joined, end) = play

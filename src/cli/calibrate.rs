@@ -35,7 +35,8 @@ pub struct CalibrateArgs {
     pub requests_per_slot: u32,
 
     /// Rounds per backend, in alternating order (A B, B A, ...); the n-th rounds
-    /// of two backends are a pair
+    /// of two backends are a pair. Up to three times as many are played until each
+    /// mean floor is known to 15 %
     #[arg(long, value_name = "N", default_value_t = 6)]
     pub rounds: u32,
 

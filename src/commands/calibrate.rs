@@ -43,6 +43,8 @@ pub(super) fn calibrate(config: &CalibrateConfig) -> Result<Exit> {
         stop.listen(farewell)?;
         calibrate::calibrate(&settings, Clock::start(), &stop).await
     })?;
+    let rounds = found.backends.iter().map(|of| of.rounds.len()).max();
+    let rounds = rounds.and_then(|rounds| u32::try_from(rounds).ok());
     let calibration = Calibration {
         format: CALIBRATION_FORMAT,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -50,6 +52,7 @@ pub(super) fn calibrate(config: &CalibrateConfig) -> Result<Exit> {
         host,
         load: Load {
             places: found.places,
+            rounds: rounds.unwrap_or(settings.load.rounds),
             ..settings.load
         },
         backends: found.backends,
@@ -81,6 +84,7 @@ fn settings(config: &CalibrateConfig, first_id: u64) -> Settings {
             output_ids: config.output_ids,
             places: String::new(),
         },
+        rounds_max: config.rounds_max,
         ladder: config.ladder,
         first_id,
         program: None,

@@ -20,6 +20,9 @@ const MIN_GAP_MS: f64 = 0.1;
 const MAX_TOKENS: u32 = 100_000;
 /// Most tokens of all rounds: they are held in memory.
 const MAX_EVENTS: u64 = 10_000_000;
+/// Rounds at most, for each that was asked for: as many are played until the floors
+/// are known well.
+const ROUNDS_FACTOR_MAX: u32 = 3;
 /// Most ids in a message.
 const MAX_IDS: u32 = 1_000_000;
 
@@ -40,6 +43,8 @@ pub struct CalibrateConfig {
     pub requests_per_slot: u32,
     /// Rounds per backend.
     pub rounds: u32,
+    /// Rounds per backend at most.
+    pub rounds_max: u32,
     /// Time over which the requests of a round start.
     pub ramp: Duration,
     /// Ids in each message of the engine model; 0: those that there are.
@@ -94,6 +99,7 @@ impl CalibrateConfig {
             output_tokens: args.output_tokens,
             requests_per_slot: at_least_one(args.requests_per_slot, "--requests-per-slot")?,
             rounds: args.rounds,
+            rounds_max: args.rounds.saturating_mul(ROUNDS_FACTOR_MAX),
             ramp: ramp(args.ramp)?,
             output_ids: args.output_ids,
             client_threads: client_threads(args.client_threads, args.concurrency)?,
@@ -104,15 +110,16 @@ impl CalibrateConfig {
             config.concurrency,
             config.requests_per_slot,
             config.output_tokens,
-            config.rounds,
+            config.rounds_max,
         ];
         let events = events.into_iter().fold(1_u64, |product, factor| {
             product.saturating_mul(factor.into())
         });
         ensure!(
             events <= MAX_EVENTS,
-            "{events} tokens per backend are more than the {MAX_EVENTS} that fit in memory; lower \
-             --output-tokens, --requests-per-slot, --rounds or --concurrency"
+            "{events} tokens per backend, in up to {} rounds, are more than the {MAX_EVENTS} that fit in memory; lower \
+             --output-tokens, --requests-per-slot, --rounds or --concurrency",
+            config.rounds_max
         );
         Ok(config)
     }

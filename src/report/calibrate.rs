@@ -5,7 +5,7 @@ use super::asked::foreign;
 use super::format::{ABSENT, Grid, fine_ms, line, number, wrap};
 use crate::record::{BackendFloor, Calibration, Delay, Load, Rung};
 use crate::stats::words::{counted, grouped, one_line};
-use crate::stats::{Noise, difference, spread, taken_percent};
+use crate::stats::{Noise, difference, taken_percent, uncertainty};
 
 /// The page. Ends with a line feed; where the result lies is the caller's to
 /// say.
@@ -64,7 +64,7 @@ fn circumstances(out: &mut String, calibration: &Calibration) {
         let times = counted(calibration.left_out_passes.into(), "pass", "passes");
         let words = format!(
             "{times} played again, as the host of this virtual machine had its cores for more \
-             than 5 % of the time in which they had work"
+             than 2 % of the time in which they had work"
         );
         line(out, "left out", &words);
     }
@@ -143,8 +143,8 @@ fn delays(out: &mut String, backends: &[BackendFloor]) {
     row(&mut grid, "taken by the host, %", backends, |found| {
         number(taken_percent(&found.rounds), 1)
     });
-    row(&mut grid, "rounds apart, %", backends, |found| {
-        number(spread(&found.rounds).map(|share| share * 100.0), 1)
+    row(&mut grid, "mean floor known to, +-%", backends, |found| {
+        number(uncertainty(&found.rounds).map(|share| share * 100.0), 1)
     });
     row(&mut grid, "tokens/s followed", backends, followed);
     grid.print(out);
@@ -371,7 +371,7 @@ mod tests {
         }
         let page = page(&calibration, &noise(&calibration));
         assert!(page.starts_with("WARNING"), "{page}");
-        for part in ["85 %", "30.0 %", "20.0 %", "2 passes", "cure: "] {
+        for part in ["+-96 %", "30.0 %", "20.0 %", "2 passes", "cure: "] {
             assert!(page.contains(part), "`{part}` is not in:\n{page}");
         }
     }

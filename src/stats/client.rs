@@ -67,8 +67,8 @@ fn client_of(records: &[&Record], end: Option<&RunEnd>) -> Client {
     }
 }
 
-/// The least that counts as taken, in ticks of 1/100 s: a tick or two are no figure.
-const LEAST_TICKS: u64 = 3;
+/// The least that counts as taken, in ticks of 1/100 s: a single one is no figure.
+const LEAST_TICKS: u64 = 2;
 
 /// What the host took of the time in which the cores had work, in percent; `None`
 /// where they had none.

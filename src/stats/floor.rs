@@ -8,12 +8,19 @@ use super::interval::Interval;
 use super::words::{counted, grouped_decimal, one_line};
 use crate::record::{BackendFloor, Calibration, ClientFloor, Delay, Host, Round};
 
-/// Rounds whose means lie further from their median than this share of it were
-/// not made on a quiet machine.
-const MOST_SPREAD: f64 = 0.20;
+/// A mean floor that is known less well than to this share of it was not measured on
+/// a quiet machine.
+const MOST_UNCERTAINTY: f64 = 0.20;
+
+/// One that is known to this share of it needs no more rounds.
+const GOOD_UNCERTAINTY: f64 = 0.15;
 
 /// Share of the time that a thread may wait for a core on a quiet machine.
 const MOST_WAIT: f64 = 0.02;
+
+/// The same of rounds that are to count for a floor: what a run has to live with can
+/// be left out here.
+const MOST_TAKEN_OF_ROUNDS_PERCENT: f64 = 2.0;
 
 /// Factor by which the requests in flight of a run and of its calibration may
 /// differ.
@@ -42,17 +49,19 @@ fn whole(ns: f64) -> i64 {
     ns.round() as i64
 }
 
-/// How far the mean floors of a backend's rounds lie from their median at most,
-/// as a share of it. `None` without rounds or where the median is 0.
+/// How well a backend's mean floor is known from the means of its rounds: half of its
+/// 95 % interval, as a share of it. `None` for less than two rounds or a mean of 0.
 #[must_use]
-pub fn spread(rounds: &[Round]) -> Option<f64> {
+pub fn uncertainty(rounds: &[Round]) -> Option<f64> {
     let means: Vec<f64> = rounds.iter().map(|round| round.mean_ns as f64).collect();
-    let median = Distribution::of(means.clone())?.p50;
-    if median <= 0.0 {
-        return None;
-    }
-    let furthest = means.iter().map(|mean| (mean - median).abs());
-    Some(furthest.fold(0.0, f64::max) / median)
+    let known = Interval::of(&means).filter(|known| known.mean > 0.0)?;
+    Some((known.high - known.low) / 2.0 / known.mean)
+}
+
+/// Whether more rounds would tell little more of a backend's mean floor.
+#[must_use]
+pub fn is_well_known(rounds: &[Round]) -> bool {
+    uncertainty(rounds).is_none_or(|uncertainty| uncertainty <= GOOD_UNCERTAINTY)
 }
 
 /// What the host took of the cores' time in these rounds, in percent.
@@ -63,10 +72,10 @@ pub fn taken_percent(rounds: &[Round]) -> Option<f64> {
     host_took(busy_ticks, sum(|round| round.cores_stolen_ticks)?)
 }
 
-/// Whether a round shows the host of a virtual machine and not the client.
+/// Whether rounds show the host of a virtual machine and not the client.
 #[must_use]
-pub fn is_taken(round: &Round) -> bool {
-    taken_percent(&[*round]) > Some(MOST_TAKEN_PERCENT)
+pub fn is_taken(rounds: &[Round]) -> bool {
+    taken_percent(rounds) > Some(MOST_TAKEN_OF_ROUNDS_PERCENT)
 }
 
 /// What was remarkable about a calibration's circumstances, and the cure.
@@ -86,13 +95,13 @@ pub fn noise(calibration: &Calibration) -> Vec<Noise> {
 
 fn noise_of(found: &BackendFloor) -> Vec<Noise> {
     let name = one_line(&found.backend, 20);
-    let spread = spread(&found.rounds)
-        .filter(|spread| *spread > MOST_SPREAD)
-        .map(|spread| Noise {
+    let uncertain = uncertainty(&found.rounds)
+        .filter(|uncertainty| *uncertainty > MOST_UNCERTAINTY)
+        .map(|uncertainty| Noise {
             text: format!(
-                "{name}: the mean delays of its rounds lie up to {} % from their median, above \
-                 20 %: something else ran meanwhile",
-                grouped_decimal(spread * 100.0, 0)
+                "{name}: its mean delay is known to +-{} % only, above 20 %, as its rounds lie far \
+                 apart: something else ran meanwhile",
+                grouped_decimal(uncertainty * 100.0, 0)
             ),
             cure: "end what else runs on this machine and calibrate again, or give more --rounds",
         });
@@ -118,7 +127,7 @@ fn noise_of(found: &BackendFloor) -> Vec<Noise> {
             ),
             cure: "calibrate when the host is less busy, or on a machine with cores of its own",
         });
-    [spread, waits, taken].into_iter().flatten().collect()
+    [uncertain, waits, taken].into_iter().flatten().collect()
 }
 
 /// How much longer the client takes for a token of the `other` backend than for

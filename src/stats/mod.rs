@@ -45,7 +45,8 @@ pub use comparison::{
 pub use condition::{Condition, Holds, Outcome, evaluate};
 pub use distribution::Distribution;
 pub use floor::{
-    Circumstances, Noise, delay, difference, floor_for, is_taken, noise, spread, taken_percent,
+    Circumstances, Noise, delay, difference, floor_for, is_taken, is_well_known, noise,
+    taken_percent, uncertainty,
 };
 pub use instrument::floor_difference;
 pub use interval::Interval;
