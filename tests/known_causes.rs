@@ -32,8 +32,21 @@ const COSTS: [&str; 8] = [
     "3",
 ];
 
-/// What each arm left behind, in the order of `arms`.
+/// What each arm left behind, in the order of `arms`. Played again where the host of a
+/// virtual machine took its cores: that shows the host.
 fn runs(arms: &[(&str, &[&str])], load: &[&str]) -> Vec<Run> {
+    let disturbed = |run: &Run| summarize(run).client.is_disturbed_by_host();
+    for _ in 0..3 {
+        let runs = played(arms, load);
+        if !runs.iter().any(disturbed) {
+            return runs;
+        }
+        println!("the host took the cores: again");
+    }
+    played(arms, load)
+}
+
+fn played(arms: &[(&str, &[&str])], load: &[&str]) -> Vec<Run> {
     let desk = Desk::new();
     let servers: Vec<(&str, Server)> = arms
         .iter()
@@ -98,9 +111,9 @@ fn each_cause(load: &[&str], within_ms: f64) {
     };
     let own = beside_api_server("tis-chatbot", &free, &[]);
     let found = beside_api_server("tis-chatbot", &COSTS, &front_end);
-    // To the end it is one message with the last token, one with the reason and
-    // the `[DONE]`.
-    for (time, messages) in [(Time::Ttft, 1.0), (Time::PerRequest, 3.0)] {
+    // To the end it is one message with the last token, one with the reason, one
+    // with the usage and the `[DONE]`.
+    for (time, messages) in [(Time::Ttft, 1.0), (Time::PerRequest, 4.0)] {
         let own_ms = front_end_ms(find(&own, time));
         let found = find(&found, time);
         assert_eq!((found.slow, found.fast), (0, 1));
@@ -109,12 +122,8 @@ fn each_cause(load: &[&str], within_ms: f64) {
         known(found, PartKind::Preprocess, 8.0, within_ms);
         known(found, PartKind::Postprocess, 1.0, within_ms);
         known(found, PartKind::RoundTrips, 1.0, 1.0 + within_ms);
-        known(
-            found,
-            PartKind::FrontEnd,
-            own_ms - 0.5 * messages,
-            within_ms * messages,
-        );
+        let front_end_ms = own_ms - 0.5 * messages;
+        known(found, PartKind::FrontEnd, front_end_ms, within_ms);
         explained(found);
     }
     let own = beside_api_server("tis-ensemble", &free, &[]);
