@@ -32,18 +32,26 @@ const COSTS: [&str; 8] = [
     "3",
 ];
 
-/// What each arm left behind, in the order of `arms`. Played again where the host of a
-/// virtual machine took its cores: that shows the host.
-fn runs(arms: &[(&str, &[&str])], load: &[&str]) -> Vec<Run> {
+/// What is asked of each arm.
+#[derive(Clone, Copy)]
+struct Load<'a> {
+    flags: &'a [&'a str],
+    /// How often it is played again where the host of a virtual machine took its cores:
+    /// that shows the host.
+    again: u32,
+}
+
+/// What each arm left behind, in the order of `arms`.
+fn runs(arms: &[(&str, &[&str])], load: Load<'_>) -> Vec<Run> {
     let disturbed = |run: &Run| summarize(run).client.is_disturbed_by_host();
-    for _ in 0..3 {
-        let runs = played(arms, load);
+    for _ in 0..load.again {
+        let runs = played(arms, load.flags);
         if !runs.iter().any(disturbed) {
             return runs;
         }
         println!("the host took the cores: again");
     }
-    played(arms, load)
+    played(arms, load.flags)
 }
 
 fn played(arms: &[(&str, &[&str])], load: &[&str]) -> Vec<Run> {
@@ -102,7 +110,7 @@ fn known(found: &Waterfall, kind: PartKind, expected_ms: f64, within_ms: f64) {
 /// Beside another protocol, each cause has what it costs anyway with it: opening
 /// three connections, two calls more over the wire. What the two simulated servers'
 /// own ways to the engine take is found without costs first.
-fn each_cause(load: &[&str], within_ms: f64) {
+fn each_cause(load: Load<'_>, within_ms: f64) {
     let free = ["--sim-preprocess-ms", "0", "--sim-postprocess-ms", "0"];
     let front_end = ["--sim-front-end-ms", "0.5"];
     let beside_api_server = |backend, costs: &[&str], front_end: &[&str]| {
@@ -146,7 +154,7 @@ fn front_end_ms(found: &Waterfall) -> f64 {
 
 /// Beside the same server without them, the causes are what was set. `front_end_ms`
 /// is all that tells two api_servers apart, and has to stand out of the noise.
-fn nothing_but_the_cause(load: &[&str], within_ms: f64, front_end_ms: f64) {
+fn nothing_but_the_cause(load: Load<'_>, within_ms: f64, front_end_ms: f64) {
     let free = ["--sim-preprocess-ms", "0", "--sim-postprocess-ms", "0"];
     let found = taken_apart(&runs(
         &[("tis-chatbot", &COSTS), ("tis-chatbot", &free)],
@@ -191,25 +199,33 @@ fn explained(found: &Waterfall) {
 
 #[test]
 fn each_cause_is_named() {
-    let load = ["--concurrency", "2", "--num-prompts", "12", "--blocks", "2"];
-    each_cause(&load, 4.0);
+    let flags = ["--concurrency", "2", "--num-prompts", "12", "--blocks", "2"];
+    let load = Load {
+        flags: &flags,
+        again: 0,
+    };
+    each_cause(load, 4.0);
     // Below the 8 ms of a token, so that the pace stays the same.
-    nothing_but_the_cause(&load, 4.0, 6.0);
+    nothing_but_the_cause(load, 4.0, 6.0);
 }
 
 #[test]
 #[ignore = "for a quiet machine"]
 fn each_cause_is_named_exactly() {
-    let load = ["--concurrency", "4", "--num-prompts", "48", "--blocks", "4"];
-    nothing_but_the_cause(&load, 0.3, 0.5);
-    each_cause(&load, 0.3);
+    let flags = ["--concurrency", "4", "--num-prompts", "48", "--blocks", "4"];
+    let load = Load {
+        flags: &flags,
+        again: 3,
+    };
+    nothing_but_the_cause(load, 0.3, 0.5);
+    each_cause(load, 0.3);
 }
 
 #[test]
 fn text_out_of_order_is_found() {
     let load = ["--concurrency", "2", "--num-prompts", "8", "--blocks", "2"];
     for (lost, flags) in [(false, &[][..]), (true, &["--sim-unordered-text"])] {
-        let runs = runs(&[("tis-ensemble", flags), ("api_server", &[])], &load);
+        let runs = played(&[("tis-ensemble", flags), ("api_server", &[])], &load);
         let summaries: Vec<_> = runs.iter().map(summarize).collect();
         let arms = runs.iter().zip(&summaries);
         let arms: Vec<Arm<'_>> = arms.map(|(run, summary)| Arm { run, summary }).collect();
