@@ -36,20 +36,75 @@ const COSTS: [&str; 8] = [
 #[derive(Clone, Copy)]
 struct Load<'a> {
     flags: &'a [&'a str],
-    /// How often it is played again where the host of a virtual machine took more of
-    /// the time in which its cores had work: that shows the host.
+    /// What a part may be off by, unless a tenth of it is more.
+    within_ms: f64,
+    /// Where a bound is missed while the host of a virtual machine took more than this
+    /// of the time in which its cores had work, that shows the host: it is played
+    /// again, so often.
+    taken_percent: f64,
     again: u32,
+}
+
+/// What came out of a comparison or two.
+#[derive(Default)]
+struct Seen {
+    missed: Vec<String>,
     taken_percent: f64,
 }
 
-/// What each arm left behind, in the order of `arms`; `None` where the host took the
-/// cores each time.
-fn runs(arms: &[(&str, &[&str])], load: Load<'_>) -> Option<Vec<Run>> {
-    let taken = |run: &Run| summarize(run).client.host_took_percent;
-    let disturbed = |run: &Run| taken(run) > Some(load.taken_percent);
-    (0..=load.again)
-        .map(|_| played(arms, load.flags))
-        .find(|runs| !runs.iter().any(disturbed))
+/// Whether all bounds were kept; `false` where the host took the cores each time.
+fn judged(load: Load<'_>, look: impl Fn(&mut Seen)) -> bool {
+    (0..=load.again).any(|_| {
+        let mut seen = Seen::default();
+        look(&mut seen);
+        let missed = seen.missed.join("\n");
+        let taken_percent = seen.taken_percent;
+        assert!(
+            missed.is_empty() || taken_percent > load.taken_percent,
+            "{missed}"
+        );
+        if !missed.is_empty() {
+            println!("missed while the host took {taken_percent:.1} % of the cores: {missed}");
+        }
+        missed.is_empty()
+    })
+}
+
+impl Seen {
+    fn taken_apart(&mut self, arms: &[(&str, &[&str])], load: Load<'_>) -> Vec<Waterfall> {
+        let runs = played(arms, load.flags);
+        let summaries: Vec<_> = runs.iter().map(summarize).collect();
+        let taken = summaries
+            .iter()
+            .filter_map(|of| of.client.host_took_percent);
+        self.taken_percent = taken.fold(self.taken_percent, f64::max);
+        let arms = runs.iter().zip(&summaries);
+        let arms: Vec<Arm<'_>> = arms.map(|(run, summary)| Arm { run, summary }).collect();
+        waterfalls(&arms)
+    }
+
+    /// The part's milliseconds beside what is known of it, within a tenth of that or
+    /// `within_ms`.
+    fn known(&mut self, found: &Waterfall, kind: PartKind, expected_ms: f64, within_ms: f64) {
+        let ms = part_ms(found, kind);
+        println!("{:?} {kind:?}: {ms:.3} ms of {expected_ms} ms", found.of);
+        let bound = within_ms.max(expected_ms.abs() / 10.0);
+        if (ms - expected_ms).abs() > bound {
+            let of = found.of;
+            let missed = format!("{of:?} {kind:?}: {ms:.3} ms of {expected_ms} ms: {found:#?}");
+            self.missed.push(missed);
+        }
+    }
+
+    /// The first arm is the slower one, and at most 5 % of the difference are left over.
+    fn explained(&mut self, found: &Waterfall) {
+        let (rest, gap) = (&found.rest, &found.gap);
+        println!("{:?} rest, ns: {rest:?} of {gap:?}", found.of);
+        let in_order = (found.slow, found.fast) == (0, 1);
+        if !in_order || rest.mean_ns.abs() > gap.mean_ns * 0.05 {
+            self.missed.push(format!("{found:#?}"));
+        }
+    }
 }
 
 fn played(arms: &[(&str, &[&str])], load: &[&str]) -> Vec<Run> {
@@ -83,68 +138,51 @@ fn played(arms: &[(&str, &[&str])], load: &[&str]) -> Vec<Run> {
     runs
 }
 
-fn taken_apart(arms: &[(&str, &[&str])], load: Load<'_>) -> Option<Vec<Waterfall>> {
-    let runs = runs(arms, load)?;
-    let summaries: Vec<_> = runs.iter().map(summarize).collect();
-    let arms = runs.iter().zip(&summaries);
-    let arms: Vec<Arm<'_>> = arms.map(|(run, summary)| Arm { run, summary }).collect();
-    Some(waterfalls(&arms))
-}
-
 fn part_ms(found: &Waterfall, kind: PartKind) -> f64 {
     let part = found.parts.iter().find(|part| part.kind == kind);
     part.map_or(0.0, |part| part.estimate.mean_ns / 1e6)
 }
 
-/// The part's milliseconds beside what is known of it, within a tenth of that or
-/// `within_ms`.
-#[track_caller]
-fn known(found: &Waterfall, kind: PartKind, expected_ms: f64, within_ms: f64) {
-    let ms = part_ms(found, kind);
-    println!("{:?} {kind:?}: {ms:.3} ms of {expected_ms} ms", found.of);
-    let bound = within_ms.max(expected_ms.abs() / 10.0);
-    assert!((ms - expected_ms).abs() <= bound, "{kind:?}: {found:#?}");
-}
+const FREE: [&str; 4] = ["--sim-preprocess-ms", "0", "--sim-postprocess-ms", "0"];
 
 /// Beside another protocol, each cause has what it costs anyway with it: opening
 /// three connections, two calls more over the wire. What the two simulated servers'
-/// own ways to the engine take is found without costs first. `None`: not judged in
-/// full, as the host took the cores.
-fn each_cause(load: Load<'_>, within_ms: f64) -> Option<()> {
-    let free = ["--sim-preprocess-ms", "0", "--sim-postprocess-ms", "0"];
+/// own ways to the engine take is found without costs first.
+fn beside_api_server(load: Load<'_>, seen: &mut Seen) {
     let front_end = ["--sim-front-end-ms", "0.5"];
-    let beside_api_server = |backend, costs: &[&str], front_end: &[&str]| {
-        let arms = [(backend, costs), ("api_server", front_end)];
-        taken_apart(&arms, load)
-    };
-    let own = beside_api_server("tis-chatbot", &free, &[])?;
-    let found = beside_api_server("tis-chatbot", &COSTS, &front_end)?;
+    let own = [("tis-chatbot", &FREE[..]), ("api_server", &[])];
+    let own = seen.taken_apart(&own, load);
+    let arms = [("tis-chatbot", &COSTS[..]), ("api_server", &front_end)];
+    let found = seen.taken_apart(&arms, load);
     // To the end it is one message with the last token, one with the reason, one
     // with the usage and the `[DONE]`.
     for (time, messages) in [(Time::Ttft, 1.0), (Time::PerRequest, 4.0)] {
         let own_ms = front_end_ms(find(&own, time));
         let found = find(&found, time);
-        assert_eq!((found.slow, found.fast), (0, 1));
         // A connection each for preprocessing, engine and postprocessing.
-        known(found, PartKind::Connect, 9.0, 1.5 + within_ms);
-        known(found, PartKind::Preprocess, 8.0, within_ms);
-        known(found, PartKind::Postprocess, 1.0, within_ms);
-        known(found, PartKind::RoundTrips, 1.0, 1.0 + within_ms);
+        seen.known(found, PartKind::Connect, 9.0, 1.5 + load.within_ms);
+        seen.known(found, PartKind::Preprocess, 8.0, load.within_ms);
+        seen.known(found, PartKind::Postprocess, 1.0, load.within_ms);
+        seen.known(found, PartKind::RoundTrips, 1.0, 1.0 + load.within_ms);
         let front_end_ms = own_ms - 0.5 * messages;
-        known(found, PartKind::FrontEnd, front_end_ms, within_ms);
-        explained(found);
+        seen.known(found, PartKind::FrontEnd, front_end_ms, load.within_ms);
+        seen.explained(found);
     }
-    let own = beside_api_server("tis-ensemble", &free, &[])?;
+}
+
+/// As above for the models that an ensemble runs itself.
+fn inside_an_ensemble(load: Load<'_>, seen: &mut Seen) {
+    let own = [("tis-ensemble", &FREE[..]), ("api_server", &[])];
+    let own = seen.taken_apart(&own, load);
     let own_ms = front_end_ms(find(&own, Time::Ttft));
     let inside = [&COSTS[..6], &["--sim-connect-ms", "0"]].concat();
-    let found = beside_api_server("tis-ensemble", &inside, &[])?;
+    let arms = [("tis-ensemble", &inside[..]), ("api_server", &[])];
+    let found = seen.taken_apart(&arms, load);
     let found = find(&found, Time::Ttft);
-    assert_eq!((found.slow, found.fast), (0, 1));
-    known(found, PartKind::Preprocess, 8.0, within_ms);
-    known(found, PartKind::Postprocess, 1.0, within_ms);
-    known(found, PartKind::FrontEnd, own_ms, within_ms);
-    explained(found);
-    Some(())
+    seen.known(found, PartKind::Preprocess, 8.0, load.within_ms);
+    seen.known(found, PartKind::Postprocess, 1.0, load.within_ms);
+    seen.known(found, PartKind::FrontEnd, own_ms, load.within_ms);
+    seen.explained(found);
 }
 
 /// What the first arm's front end takes beyond the second's.
@@ -153,59 +191,59 @@ fn front_end_ms(found: &Waterfall) -> f64 {
     sign * part_ms(found, PartKind::FrontEnd)
 }
 
-/// Beside the same server without them, the causes are what was set. `front_end_ms`
-/// is all that tells two api_servers apart, and has to stand out of the noise. `None`:
-/// as above.
-fn nothing_but_the_cause(load: Load<'_>, within_ms: f64, front_end_ms: f64) -> Option<()> {
-    let free = ["--sim-preprocess-ms", "0", "--sim-postprocess-ms", "0"];
-    let found = taken_apart(&[("tis-chatbot", &COSTS), ("tis-chatbot", &free)], load)?;
+/// Beside the same server without them, the causes are what was set.
+fn beside_itself(load: Load<'_>, seen: &mut Seen) {
+    let arms = [("tis-chatbot", &COSTS[..]), ("tis-chatbot", &FREE)];
+    let found = seen.taken_apart(&arms, load);
     for time in [Time::Ttft, Time::PerRequest] {
         let found = find(&found, time);
-        assert_eq!((found.slow, found.fast), (0, 1));
-        known(found, PartKind::Connect, 9.0, within_ms);
-        known(found, PartKind::Preprocess, 8.0, within_ms);
-        known(found, PartKind::Postprocess, 1.0, within_ms);
-        known(found, PartKind::RoundTrips, 0.0, within_ms);
-        known(found, PartKind::Engine, 0.0, within_ms);
-        explained(found);
+        seen.known(found, PartKind::Connect, 9.0, load.within_ms);
+        seen.known(found, PartKind::Preprocess, 8.0, load.within_ms);
+        seen.known(found, PartKind::Postprocess, 1.0, load.within_ms);
+        seen.known(found, PartKind::RoundTrips, 0.0, load.within_ms);
+        seen.known(found, PartKind::Engine, 0.0, load.within_ms);
+        seen.explained(found);
     }
-    let front_end = ["--sim-front-end-ms", &front_end_ms.to_string()];
-    let found = taken_apart(&[("api_server", &front_end), ("api_server", &[])], load)?;
+}
+
+/// `ms` per message is all that tells two api_servers apart, and has to stand out of
+/// the noise.
+fn nothing_but_a_front_end(load: Load<'_>, ms: f64, seen: &mut Seen) {
+    let front_end = ["--sim-front-end-ms", &ms.to_string()];
+    let arms = [("api_server", &front_end[..]), ("api_server", &[])];
+    let found = seen.taken_apart(&arms, load);
     let found = find(&found, Time::Ttft);
-    assert_eq!((found.slow, found.fast), (0, 1));
-    known(found, PartKind::FrontEnd, front_end_ms, within_ms);
-    explained(found);
-    Some(())
+    seen.known(found, PartKind::FrontEnd, ms, load.within_ms);
+    seen.explained(found);
 }
 
 fn find(found: &[Waterfall], time: Time) -> &Waterfall {
     found.iter().find(|found| found.of == time).unwrap()
 }
 
-#[track_caller]
-fn explained(found: &Waterfall) {
-    println!(
-        "{:?} rest, ns: {:?} of {:?}",
-        found.of, found.rest, found.gap
-    );
-    assert!(
-        found.rest.mean_ns.abs() <= found.gap.mean_ns * 0.05,
-        "{found:#?}"
-    );
+/// Whether each of the four comparisons was judged.
+fn all_judged(load: Load<'_>, front_end_ms: f64) -> [bool; 4] {
+    [
+        judged(load, |seen| beside_itself(load, seen)),
+        judged(load, |seen| {
+            nothing_but_a_front_end(load, front_end_ms, seen);
+        }),
+        judged(load, |seen| beside_api_server(load, seen)),
+        judged(load, |seen| inside_an_ensemble(load, seen)),
+    ]
 }
 
 #[test]
 fn each_cause_is_named() {
-    let flags = ["--concurrency", "2", "--num-prompts", "12", "--blocks", "2"];
     let load = Load {
-        flags: &flags,
-        again: 2,
+        flags: &["--concurrency", "2", "--num-prompts", "12", "--blocks", "2"],
+        within_ms: 4.0,
         taken_percent: 10.0,
+        again: 2,
     };
-    let judged = each_cause(load, 4.0);
-    // Below the 8 ms of a token, so that the pace stays the same.
-    let judged = judged.and(nothing_but_the_cause(load, 4.0, 6.0));
-    if judged.is_none() {
+    // 6 ms are below the 8 ms of a token, so that the pace stays the same.
+    let judged = all_judged(load, 6.0);
+    if judged.contains(&false) {
         println!("NOT JUDGED IN FULL: the host of this virtual machine took its cores each time");
     }
 }
@@ -213,15 +251,14 @@ fn each_cause_is_named() {
 #[test]
 #[ignore = "for a quiet machine"]
 fn each_cause_is_named_exactly() {
-    let flags = ["--concurrency", "4", "--num-prompts", "48", "--blocks", "4"];
     let load = Load {
-        flags: &flags,
-        again: 3,
+        flags: &["--concurrency", "4", "--num-prompts", "48", "--blocks", "4"],
+        within_ms: 0.3,
         taken_percent: 5.0,
+        again: 3,
     };
-    let quiet = "a host that leaves the cores alone";
-    nothing_but_the_cause(load, 0.3, 0.5).expect(quiet);
-    each_cause(load, 0.3).expect(quiet);
+    let judged = all_judged(load, 0.5);
+    assert_eq!(judged, [true; 4], "the host took the cores each time");
 }
 
 #[test]
