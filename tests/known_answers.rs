@@ -217,6 +217,39 @@ fn raw_and_chat_runs_are_not_comparable() {
 }
 
 #[test]
+fn runs_of_other_work_are_refused_with_what_differs() {
+    let desk = Desk::new();
+    for seed in ["1", "2"] {
+        let load = ["--num-prompts", "4", "--concurrency", "2", "--csv", "x.csv"];
+        let run = desk.profile(
+            "api_server",
+            "sim",
+            &[&load[..], &["--seed", seed]].concat(),
+        );
+        assert!(run.code <= 1, "{}", run.err);
+    }
+    let folders: Vec<String> = desk
+        .runs()
+        .iter()
+        .map(|run| run.to_str().unwrap().to_owned())
+        .collect();
+    for format in ["text", "md", "json"] {
+        let args = ["report", &folders[0], &folders[1], "--format", format];
+        let report = desk.run(&[&args[..], &["--html", "page.html"]].concat());
+        assert_eq!(report.code, 1, "{}", report.err);
+        let page = std::fs::read_to_string(desk.path("page.html")).unwrap();
+        for told in [&report.out, &page] {
+            let words: Vec<&str> = told.split_whitespace().collect();
+            let told = words.join(" ");
+            assert!(told.contains("seed 1 and 2"), "{format}: {told}");
+            // Nothing is worked out from unequal work.
+            assert!(!told.contains("ratio to"), "{format}: {told}");
+            assert!(!told.contains("waterfalls\": [ {"), "{told}");
+        }
+    }
+}
+
+#[test]
 fn a_report_is_made_again_from_the_records() {
     let desk = Desk::new();
     let load = [

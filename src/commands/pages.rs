@@ -118,10 +118,8 @@ fn compared(arms: &[Arm<'_>], judgement: &Judgement) -> Result<Option<Comparison
     if !judgement.primary.is_empty() {
         options.primary = experiment::primary(judgement)?;
     }
-    let id = |arm: &Arm<'_>| arm.run.header.experiment.as_ref().map(|of| of.id.clone());
-    let of_one = id(first).is_some() && others.iter().all(|other| id(other) == id(first));
     Ok(match others {
-        [_, ..] if of_one => Some(stats::compare_blocks(arms, &options)),
+        [_, ..] if stats::one_experiment(arms) => Some(stats::compare_blocks(arms, &options)),
         [other] => match stats::compare_apart(first, other, &options) {
             Ok(comparison) => Some(comparison),
             Err(why) => {
@@ -129,7 +127,14 @@ fn compared(arms: &[Arm<'_>], judgement: &Judgement) -> Result<Option<Comparison
                 None
             }
         },
-        _ => None,
+        [] => None,
+        _ => {
+            advise(
+                "runs made apart are compared two at a time, so no interval is told here; name \
+                 two of them, or play all with one `compare`",
+            );
+            None
+        }
     })
 }
 

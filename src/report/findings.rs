@@ -3,7 +3,7 @@
 
 use super::format::number;
 use crate::record::RunHeader;
-use crate::stats::{Arm, Comparison, Verdict, Waterfall, labels};
+use crate::stats::{self, Arm, Comparison, Verdict, Waterfall, labels};
 
 /// What a comparison leaves to be reported, in whatever format.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,12 @@ pub(super) const UNCHECKED: &str = "NOT SECURE: the server's certificate was not
     (--tls-insecure): whoever stood between could read the key and answer in the server's place";
 
 impl Findings<'_> {
+    /// Whether the arms' figures are set beside each other as they are: nothing was
+    /// paired, and they did the same work.
+    pub(super) fn plain_ratios(&self) -> bool {
+        self.comparison.is_none() && stats::work_differs(self.arms).is_none()
+    }
+
     /// What each arm is called.
     pub(super) fn names(&self) -> Vec<String> {
         labels(self.arms)

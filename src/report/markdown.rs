@@ -37,7 +37,7 @@ pub fn page(findings: &Findings<'_>) -> String {
         list(&mut out, &waterfall::sources(of));
     }
     heading(&mut out, "the arms");
-    let plain_ratios = findings.comparison.is_none();
+    let plain_ratios = findings.plain_ratios();
     sheet(&mut out, &arms::sheet(findings.arms, &names, plain_ratios));
     list(&mut out, &arms::notes(findings.arms, &names, plain_ratios));
     measured(&mut out, findings, &names);

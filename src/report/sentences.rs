@@ -100,9 +100,17 @@ pub(super) fn basis(basis: &Basis) -> String {
                     counted(u64::from(wanted), "block", "blocks")
                 ))
         ),
-        Basis::Requests { pairs } => format!(
+        Basis::Requests { pairs, .. } => format!(
             "{} of two runs made apart",
             counted(u64::from(*pairs), "pair of requests", "pairs of requests")
+        ),
+        Basis::BlocksApart {
+            first_blocks,
+            other_blocks,
+            ..
+        } => format!(
+            "{} of one run and {other_blocks} of another, made apart and so no pairs",
+            counted(u64::from(*first_blocks), "block", "blocks")
         ),
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn render(out: &mut String, findings: &Findings<'_>, names: &[String]
         }
     }
     out.push('\n');
-    let plain_ratios = findings.comparison.is_none();
+    let plain_ratios = findings.plain_ratios();
     grid(out, &arms::sheet(findings.arms, names, plain_ratios));
     out.push('\n');
     for note in arms::notes(findings.arms, names, plain_ratios) {

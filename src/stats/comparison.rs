@@ -39,6 +39,19 @@ pub enum Basis {
     Requests {
         /// Requests that both runs finished.
         pairs: u32,
+        /// Of them in each batch, at least: what a percentile is taken over. 0: too
+        /// few for batches.
+        batch: u32,
+    },
+    /// Blocks of two runs that were made apart, unpaired: no block of the one was
+    /// played close to one of the other.
+    BlocksApart {
+        /// Blocks that the first run finished.
+        first_blocks: u32,
+        /// Blocks that the other one did.
+        other_blocks: u32,
+        /// Requests of the smallest of them.
+        least_requests: u32,
     },
 }
 
@@ -61,9 +74,8 @@ pub struct Compared {
     /// Other divided by first: the geometric mean over the pairs, and its
     /// interval. `None`: fewer than two pairs have it.
     pub ratio: Option<Ratio>,
-    /// The ratio of each block, in their order; `None` where a side lacks it. Of
-    /// runs made apart: of the blocks that both have by number, and none where
-    /// the ratio rests on requests.
+    /// The ratio of each block, in their order; `None` where a side lacks it.
+    /// Runs made apart have none: their blocks are no pairs.
     pub blocks: Vec<Option<f64>>,
     /// What follows.
     pub finding: Finding,

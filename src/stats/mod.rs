@@ -37,6 +37,7 @@ mod verdict_tests;
 mod waterfall;
 mod way;
 pub(crate) mod words;
+mod work;
 
 pub use client::Client;
 pub use comparison::{
@@ -66,3 +67,4 @@ pub use tokens::{Messages, ServerPrompts, TextCheck, TokenSource, Tokens};
 pub use verdict::{Verdict, arms_missing, judge};
 pub use waterfall::waterfalls;
 pub use way::{HopMean, Way};
+pub use work::work_differs;

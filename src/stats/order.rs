@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::reason::{Reason, reason};
-use super::together::Arm;
+use super::together::{Arm, by_block};
 use super::words::{counted, grouped, one_line};
 use crate::record::Record;
 
@@ -96,12 +96,16 @@ pub fn out_of_order(arms: &[Arm<'_>]) -> Vec<Option<OutOfOrder>> {
     let Some(reference) = reference(arms).and_then(|place| arms.get(place)) else {
         return vec![None; arms.len()];
     };
+    let by_block = by_block(arms);
+    let place = |record: &Record| (if by_block { record.block } else { 0 }, record.index);
     let answers: HashMap<(u32, u32), &str> = reference
         .run
         .records
         .iter()
         .filter(|record| record.is_ok() && !record.text.is_empty())
         .map(|record| (place(record), record.text.as_str()))
+        // Of a job that was played again, its first play.
+        .rev()
         .collect();
     let of = |arm: &Arm<'_>| {
         let mut found = OutOfOrder::default();
@@ -116,10 +120,6 @@ pub fn out_of_order(arms: &[Arm<'_>]) -> Vec<Option<OutOfOrder>> {
     arms.iter()
         .map(|arm| may_lose(arm).then(|| of(arm)))
         .collect()
-}
-
-fn place(record: &Record) -> (u32, u32) {
-    (record.block, record.index)
 }
 
 /// A server of Triton's family that hands out pieces of text: the client asked
@@ -250,6 +250,22 @@ mod tests {
         ]);
         let found = found[0].expect("a reference");
         assert_eq!((found.requests, found.words), (1, 0));
+    }
+
+    #[test]
+    fn runs_made_apart_are_held_together_by_job() {
+        let mut runs = [
+            run("tis", &["b a", "same"], false),
+            run("api_server", &["a b", "same"], false),
+        ];
+        for (first, run) in (0..).zip(&mut runs) {
+            // One run cut its jobs into blocks, and another one into others.
+            let blocks = (0..).zip(&mut run.records);
+            blocks.for_each(|(block, record)| record.block = block * first);
+            run.blocks = vec![crate::record::Block::default()];
+        }
+        let found = of(&runs)[0].expect("a reference");
+        assert_eq!((found.compared, found.requests), (2, 1));
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub fn sentence(comparison: &Comparison, pair: &ArmPair, metric: Metric) -> Stri
     };
     let about = match comparison.basis {
         Basis::Blocks { .. } => "",
-        Basis::Requests { .. } => "in these two runs, made apart, ",
+        Basis::Requests { .. } | Basis::BlocksApart { .. } => "in these two runs, made apart, ",
     };
     match of.finding {
         // The better arm is the sentence's subject.
@@ -109,7 +109,7 @@ pub fn headline(comparison: &Comparison) -> String {
     let said = sentence(comparison, pair, metric);
     match comparison.basis {
         Basis::Blocks { .. } => format!("{said}."),
-        Basis::Requests { .. } => format!(
+        Basis::Requests { .. } | Basis::BlocksApart { .. } => format!(
             "{said}. How much a run differs from the next on the same server, runs made apart \
              cannot say."
         ),
@@ -122,32 +122,51 @@ pub fn headline(comparison: &Comparison) -> String {
 pub(super) fn caveat(basis: &Basis) -> Option<String> {
     match basis {
         Basis::Blocks { .. } => None,
-        Basis::Requests { pairs } => Some(format!(
-            "These runs were made apart ({} of both are set side by side): no order of blocks \
-             could cancel what changed between them, and how much a run differs from the next on \
-             the same server is not known. Intervals tell the spread within the runs only; \
-             `pairbench compare` plays the arms in turn.",
+        Basis::Requests { pairs, .. } => Some(apart(&format!(
+            "{} of both are set side by side",
             counted(u64::from(*pairs), "request", "requests")
-        )),
+        ))),
+        Basis::BlocksApart {
+            first_blocks,
+            other_blocks,
+            ..
+        } => Some(apart(&format!(
+            "{} of the first and {} of the other, unpaired",
+            counted(u64::from(*first_blocks), "block", "blocks"),
+            other_blocks
+        ))),
     }
 }
 
-/// What must be said with a 99th percentile per block; `None` where blocks are
-/// large enough, or there are none.
+/// What runs that were made apart cannot say.
+fn apart(what: &str) -> String {
+    format!(
+        "These runs were made apart ({what}): no order of blocks could cancel what changed between \
+         them, and how much a run differs from the next on the same server is not known. Intervals \
+         tell the spread within the runs only; `pairbench compare` plays the arms in turn."
+    )
+}
+
+/// What must be said with a 99th percentile of few requests; `None` where it is one
+/// of many.
 #[must_use]
 pub(super) fn p99_caveat(basis: &Basis) -> Option<String> {
-    match basis {
-        Basis::Blocks { requests, .. } if *requests < 1000 => Some(format!(
-            "A p99 is taken per block of {}, whose slowest {} decide it; it is not the p99 of a \
+    let (what, requests) = match *basis {
+        Basis::Blocks { requests, .. } => ("block", requests),
+        Basis::BlocksApart { least_requests, .. } => ("block", least_requests),
+        Basis::Requests { batch, .. } => ("batch", batch),
+    };
+    (1..1000).contains(&requests).then(|| {
+        format!(
+            "A p99 is taken per {what} of {}, whose slowest {} decide it; it is not the p99 of a \
              long run.",
-            counted(u64::from(*requests), "request", "requests"),
+            counted(u64::from(requests), "request", "requests"),
             match requests {
                 ..=101 => "one or two",
                 _ => "few",
             }
-        )),
-        _ => None,
-    }
+        )
+    })
 }
 
 /// How the intervals of several primary metrics hold; `None` for one.
@@ -228,7 +247,8 @@ fn unknown(first: &str, other: &str, metric: Metric, of: &Compared, basis: &Basi
     let why = match basis {
         Basis::Blocks { .. } if known == 1 => "only one block has it on both sides".to_owned(),
         Basis::Blocks { .. } => "no block has it on both sides".to_owned(),
-        Basis::Requests { pairs } => format!(
+        Basis::BlocksApart { .. } => "a side has it in fewer than two blocks".to_owned(),
+        Basis::Requests { pairs, .. } => format!(
             "{} of both runs are too few, or a side does not have it",
             counted(u64::from(*pairs), "request", "requests")
         ),

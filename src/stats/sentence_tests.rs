@@ -162,7 +162,10 @@ fn the_headline_takes_the_widest_gap() {
     );
     three.pairs[1].metrics[0].finding = Finding::Undecided { more_blocks: None };
     assert!(headline(&three).starts_with("api_server generates 5.0 %"));
-    three.basis = Basis::Requests { pairs: 40 };
+    three.basis = Basis::Requests {
+        pairs: 40,
+        batch: 10,
+    };
     let words = headline(&three);
     assert!(
         words.starts_with("in these two runs, made apart, api_server generates"),

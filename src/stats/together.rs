@@ -10,6 +10,7 @@ use super::summary::Summary;
 use super::tokens;
 use super::verdict::{Verdict, judge};
 use super::words::{counted, grouped, one_line, percent_off};
+use super::work::likely_causes;
 use crate::record::{Record, RequestKey, Run, RunHeader};
 
 /// One side of a comparison.
@@ -114,12 +115,7 @@ fn blocks_missing(arms: &[Arm<'_>], names: &[String]) -> Option<Reason> {
         let blocks = arm.run.blocks.iter().filter(|block| !block.cut);
         blocks.map(|block| block.number).collect()
     };
-    let experiment = |arm: &Arm<'_>| arm.run.header.experiment.as_ref().map(|of| of.id.clone());
-    let first = experiment(arms.first()?)?;
-    if arms
-        .iter()
-        .any(|arm| experiment(arm).as_ref() != Some(&first))
-    {
+    if !one_experiment(arms) {
         return None;
     }
     let has: Vec<BTreeSet<u32>> = arms.iter().map(whole).collect();
@@ -178,11 +174,15 @@ fn same(
         .iter()
         .map(|(value, names)| format!("{} ({})", one_line(value, 40), names.join(", ")))
         .collect();
+    let causes = match code {
+        "workload_differs" => causes(arms, names),
+        _ => String::new(),
+    };
     Some(reason(
         1,
         code,
         format!(
-            "the arms did not get the same work: {what} differ: {}",
+            "the arms did not get the same work: {what} differ: {}{causes}",
             list.join(", ")
         ),
         "run all arms with one `compare`, or with the same dataset, tokenizer, seed, sampling and \
@@ -190,10 +190,27 @@ fn same(
     ))
 }
 
+/// What may have made the digests differ, as far as the headers know.
+fn causes(arms: &[Arm<'_>], names: &[String]) -> String {
+    let Some((first, others)) = arms.split_first() else {
+        return String::new();
+    };
+    let said = others.iter().zip(names.iter().skip(1)).map(|(arm, name)| {
+        let causes = likely_causes(&first.run.header, &arm.run.header);
+        (name, causes.join(", "))
+    });
+    let said = said.filter(|(_, causes)| !causes.is_empty());
+    said.map(|(name, causes)| {
+        let first = names.first().map_or("", String::as_str);
+        format!("; {first} and {name} have {causes}")
+    })
+    .collect()
+}
+
 /// Tokens by request.
 type Counts = HashMap<RequestKey, u64>;
 
-/// Tokens of the requests that `count` knows. Where not all arms played blocks,
+/// Tokens of the requests that `count` knows. Where the arms' blocks are no pairs,
 /// `by_block` is false: a request is then its job's first play.
 fn counts(run: &Run, by_block: bool, count: impl Fn(&Record) -> Option<u64>) -> Counts {
     let mut counts = Counts::new();
@@ -210,8 +227,10 @@ fn counts(run: &Run, by_block: bool, count: impl Fn(&Record) -> Option<u64>) -> 
     counts
 }
 
-fn by_block(arms: &[Arm<'_>]) -> bool {
-    arms.iter().all(|arm| !arm.run.blocks.is_empty())
+/// Whether a block's number means the same requests for every arm. Runs made apart
+/// may have cut the same jobs into other blocks.
+pub(super) fn by_block(arms: &[Arm<'_>]) -> bool {
+    one_experiment(arms) && arms.iter().all(|arm| !arm.run.blocks.is_empty())
 }
 
 /// Rule 1: the servers count the same prompts alike.

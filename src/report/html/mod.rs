@@ -26,7 +26,7 @@ pub fn page(findings: &Findings<'_>) -> String {
     comparison(&mut page, findings);
     waterfalls(&mut page, findings, &names);
     page.section("The arms");
-    let plain_ratios = findings.comparison.is_none();
+    let plain_ratios = findings.plain_ratios();
     let arms: Vec<Whose> = (0..names.len()).map(Whose::Arm).collect();
     page.raw(&legend(&names, &arms));
     let figures = arms::sheet(findings.arms, &names, plain_ratios);

@@ -24,6 +24,12 @@ enum Paired {
     },
     Requests {
         pairs: u32,
+        requests_per_batch: u32,
+    },
+    BlocksApart {
+        first_blocks: u32,
+        other_blocks: u32,
+        least_requests_per_block: u32,
     },
 }
 
@@ -81,7 +87,19 @@ fn basis(of: &Basis) -> Paired {
             precision,
             blocks_wanted: wanted,
         },
-        Basis::Requests { pairs } => Paired::Requests { pairs },
+        Basis::Requests { pairs, batch } => Paired::Requests {
+            pairs,
+            requests_per_batch: batch,
+        },
+        Basis::BlocksApart {
+            first_blocks,
+            other_blocks,
+            least_requests,
+        } => Paired::BlocksApart {
+            first_blocks,
+            other_blocks,
+            least_requests_per_block: least_requests,
+        },
     }
 }
 

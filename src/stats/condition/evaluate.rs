@@ -115,7 +115,8 @@ fn ratio(
             let ratios = blocks.log_ratios(condition.metric, over, under);
             of_blocks(&ratios, precision.is_some())
         }
-        Basis::Requests { .. } => apart(condition, over, comparison),
+        Basis::BlocksApart { .. } => apart(condition, over, comparison),
+        Basis::Requests { .. } => Err(APART.to_owned()),
     }
 }
 
@@ -152,14 +153,12 @@ fn of_blocks(logs: &[Option<f64>], staged: bool) -> Result<Known, String> {
 const APART: &str = "the runs were made apart, and how much a run differs from the next is not \
                      known; decide with `pairbench compare`";
 
-/// From runs made apart only what was found with blocks on both sides decides.
+/// Of runs made apart only those with blocks on both sides decide.
 fn apart(condition: &Condition, over: usize, comparison: &Comparison) -> Result<Known, String> {
     let of = comparison
         .compared(1, condition.metric)
         .ok_or_else(|| format!("{} was not compared", condition.metric.name()))?;
-    let Some(ratio) = of.ratio.filter(|_| !of.blocks.is_empty()) else {
-        return Err(APART.to_owned());
-    };
+    let ratio = of.ratio.ok_or(APART)?;
     let (point, low, high) = match over {
         0 => (1.0 / ratio.point, 1.0 / ratio.high, 1.0 / ratio.low),
         _ => (ratio.point, ratio.low, ratio.high),
@@ -259,13 +258,26 @@ mod tests {
                 .compared(1, crate::stats::Metric::RequestsPerS)
                 .is_some()
         );
-        comparison.basis = Basis::Requests { pairs: 100 };
+        comparison.basis = Basis::Requests {
+            pairs: 100,
+            batch: 10,
+        };
         for text in ["b.rps > 1.1 * a.rps", "b.rps > 1"] {
             let condition = Condition::parse(text).unwrap();
-            comparison.pairs[0].metrics[1].blocks.clear();
             let found = evaluate(&condition, &comparison, &PairedBlocks::default()).unwrap();
             assert_eq!(found.holds, Holds::Undecided);
             assert!(found.why.contains("made apart"), "{}", found.why);
         }
+        comparison.basis = Basis::BlocksApart {
+            first_blocks: 6,
+            other_blocks: 6,
+            least_requests: 10,
+        };
+        let condition = Condition::parse("b.rps > 1.1 * a.rps").unwrap();
+        let found = evaluate(&condition, &comparison, &PairedBlocks::default()).unwrap();
+        assert!(found.why.contains("of the blocks of two runs"), "{found:?}");
+        let condition = Condition::parse("b.rps > 1").unwrap();
+        let found = evaluate(&condition, &comparison, &PairedBlocks::default()).unwrap();
+        assert_eq!(found.holds, Holds::Undecided);
     }
 }

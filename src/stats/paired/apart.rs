@@ -2,7 +2,7 @@
 //! little. Knows two runs of the same work; that they were equally lucky it does
 //! not assume, and how much a run differs from the next it cannot know.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::super::comparison::{ArmPair, Basis, Compared, Comparison, Finding, Ratio};
 use super::super::metric::Metric;
@@ -10,12 +10,12 @@ use super::super::steady;
 use super::super::student;
 use super::super::summary::{Summary, summarize};
 use super::super::together::{Arm, labels};
-use super::super::words::one_line;
+use super::super::work::work_differs;
 use super::blocks::PairedBlocks;
 use super::judgement::{finding, ratio_of};
 use super::stein::{confidence, moments};
 use super::together::{Asked, Options, compared, ordered};
-use crate::record::{Record, Run, RunHeader};
+use crate::record::{Record, Run};
 
 /// Batches that a run without blocks is cut into. Ten to thirty are advised: B.
 /// Schmeiser, "Batch Size Effects in the Analysis of Simulation Output",
@@ -50,7 +50,9 @@ pub fn compare_apart(
     options: &Options,
 ) -> Result<Comparison, String> {
     let names = labels(&[*first, *other]);
-    same_work(&first.run.header, &other.run.header, &names)?;
+    if let Some(why) = work_differs(&[*first, *other]) {
+        return Err(why);
+    }
     let primary = options.primary();
     let sides = [first.run, other.run];
     let by_blocks = sides.map(|run| PairedBlocks::of(&[run]));
@@ -77,69 +79,38 @@ pub fn compare_apart(
     };
     Ok(Comparison {
         arms: names,
-        basis: Basis::Requests {
-            pairs: u32::try_from(requests.pairs).unwrap_or(u32::MAX),
+        basis: if replicated {
+            blocks_apart(&sides, &by_blocks)
+        } else {
+            requests.basis()
         },
         margin: options.margin,
         pairs: vec![pair],
     })
 }
 
-/// Rule 1 before anything is worked out, with whatever the headers know that
-/// makes the digests differ.
-fn same_work(first: &RunHeader, other: &RunHeader, names: &[String]) -> Result<(), String> {
-    let decisive = |of: &RunHeader| (of.workload.clone(), of.prompt_mode.clone(), of.stream);
-    if decisive(first) == decisive(other) {
-        return Ok(());
-    }
-    let told = |of: &RunHeader| {
-        [
-            ("workload digest", of.workload.clone()),
-            ("prompt mode", of.prompt_mode.clone()),
-            ("streaming", of.stream.to_string()),
-            ("dataset", of.dataset.clone()),
-            ("tokenizer", of.tokenizer.clone()),
-            (
-                "chat template",
-                of.chat_template.clone().unwrap_or_default(),
-            ),
-            ("requests", of.num_prompts.to_string()),
-            ("seed", of.seed.to_string()),
-            ("sampling style", of.sampling_style.clone()),
-            ("temperature", of.temperature.to_string()),
-            ("top_p", of.top_p.to_string()),
-            ("top_k", of.top_k.to_string()),
-            ("ignore_eos", of.ignore_eos.to_string()),
-        ]
-    };
-    let shown = |value: &str| match value {
-        "" => "none".to_owned(),
-        value => one_line(value, 40),
-    };
-    let differences: Vec<String> = told(first)
-        .iter()
-        .zip(told(other))
-        .filter(|((_, one), (_, other))| one != other)
-        .map(|((what, one), (_, other))| format!("{what} {} and {}", shown(one), shown(&other)))
-        .collect();
-    let name = |place: usize| names.get(place).map_or("", String::as_str);
-    Err(format!(
-        "the runs did not get the same work and cannot be compared: {} and {} have {}; measure both \
-         with the same dataset, tokenizer, seed, sampling and prompt flags, or with one `compare`",
-        name(0),
-        name(1),
-        differences.join(", ")
-    ))
-}
-
 /// What a metric was found to be, if anything was.
-fn found(of: &Asked, ratio: Option<Ratio>, blocks: Vec<Option<f64>>, finding: Finding) -> Compared {
+fn found(of: &Asked, ratio: Option<Ratio>, finding: Finding) -> Compared {
     Compared {
         metric: of.metric,
         primary: of.primary,
         ratio,
-        blocks,
+        blocks: Vec::new(),
         finding,
+    }
+}
+
+/// What unpaired blocks of two runs are: how many of each, and how large.
+fn blocks_apart(sides: &[&Run; 2], blocks: &[PairedBlocks; 2]) -> Basis {
+    let count = |side: &PairedBlocks| u32::try_from(side.numbers.len()).unwrap_or(u32::MAX);
+    let experiments = sides
+        .iter()
+        .filter_map(|run| run.header.experiment.as_ref());
+    let least = experiments.map(|of| of.block_requests).min();
+    Basis::BlocksApart {
+        first_blocks: count(&blocks[0]),
+        other_blocks: count(&blocks[1]),
+        least_requests: least.unwrap_or(0),
     }
 }
 
@@ -158,21 +129,8 @@ fn by_welch(of: &Asked, sides: &[PairedBlocks; 2], margin: f64) -> Compared {
             .unwrap_or(Finding::Undecided { more_blocks: None }),
         None => Finding::Unknown,
     };
-    let by_number = |side: &PairedBlocks| -> BTreeMap<u32, f64> {
-        let logs = side.numbers.iter().copied().zip(side.logs(of.metric, 0));
-        logs.filter_map(|(number, log)| Some((number, log?)))
-            .collect()
-    };
-    let (firsts, others) = (by_number(first), by_number(other));
-    let numbers: BTreeSet<u32> = first.numbers.iter().copied().collect();
-    let common = other
-        .numbers
-        .iter()
-        .filter(|number| numbers.contains(number));
-    let blocks = common
-        .map(|number| Some((others.get(number)? - firsts.get(number)?).exp()))
-        .collect();
-    found(of, ratio, blocks, finding)
+    // Blocks of the same number may hold other requests, and were never a pair.
+    found(of, ratio, finding)
 }
 
 /// Mean of `other` minus mean of `first`, and the half width of Welch's interval
@@ -232,6 +190,15 @@ impl Requests {
             batches: figures,
         }
     }
+
+    fn basis(&self) -> Basis {
+        let number = |of: usize| u32::try_from(of).unwrap_or(u32::MAX);
+        let batches = self.batches.numbers.len();
+        Basis::Requests {
+            pairs: number(self.pairs),
+            batch: number(self.pairs.checked_div(batches).unwrap_or(0)),
+        }
+    }
 }
 
 /// Finished requests by index; where one was played in several blocks, its first.
@@ -261,7 +228,7 @@ fn by_requests(of: &Asked, requests: &Requests, options: &Options) -> Compared {
     };
     let ratios = requests.batches.log_ratios(of.metric, 1, 0);
     let spread = compared(of, &ratios, 1, &options);
-    found(of, spread.ratio, Vec::new(), Finding::Unknown)
+    found(of, spread.ratio, Finding::Unknown)
 }
 
 /// Throughput: the ratio of the runs' own figures, and how far it may be off by
@@ -274,7 +241,7 @@ fn by_time(of: &Asked, first: &Arm<'_>, other: &Arm<'_>) -> Compared {
         let (_, half) = welch(&rates(first), &rates(other), of.intervals)?;
         ratio_of(mean, (mean - half, mean + half))
     };
-    found(of, ratio(), Vec::new(), Finding::Unknown)
+    found(of, ratio(), Finding::Unknown)
 }
 
 /// Logarithms of a run's throughput in each tenth of the time from its first

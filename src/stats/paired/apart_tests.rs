@@ -28,7 +28,13 @@ fn compare(first: &Run, other: &Run) -> Result<Comparison, String> {
 fn requests_are_paired_and_nothing_is_claimed() {
     let (first, other) = (plain(200, 10), plain(200, 12));
     let found = compare(&first, &other).unwrap();
-    assert_eq!(found.basis, Basis::Requests { pairs: 200 });
+    assert_eq!(
+        found.basis,
+        Basis::Requests {
+            pairs: 200,
+            batch: 20
+        }
+    );
     let ttft = found.compared(1, Metric::FtlMean).unwrap();
     let ratio = ttft.ratio.unwrap();
     assert!((ratio.point - 1.2).abs() < 1e-9, "{ratio:?}");
@@ -47,7 +53,13 @@ fn requests_are_paired_and_nothing_is_claimed() {
     let mut fewer = other.clone();
     fewer.records.truncate(150);
     let found = compare(&first, &fewer).unwrap();
-    assert_eq!(found.basis, Basis::Requests { pairs: 150 });
+    assert_eq!(
+        found.basis,
+        Basis::Requests {
+            pairs: 150,
+            batch: 15
+        }
+    );
 }
 
 #[test]
@@ -122,7 +134,13 @@ fn blocks_of_both_sides_are_compared_unpaired() {
     let ratio = rps.ratio.unwrap();
     assert!((ratio.point - 2.0).abs() < 0.02, "{ratio:?}");
     assert_eq!(rps.finding, Finding::Other);
-    assert_eq!(rps.blocks.len(), 4, "by number");
+    assert!(rps.blocks.is_empty(), "no pairs");
+    let basis = Basis::BlocksApart {
+        first_blocks: 6,
+        other_blocks: 4,
+        least_requests: 10,
+    };
+    assert_eq!(found.basis, basis);
     let near = compare(&first, &of_blocks(&[100, 95, 110, 93])).unwrap();
     let near = near.compared(1, Metric::RequestsPerS).unwrap();
     assert_eq!(near.finding, Finding::Undecided { more_blocks: None });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::record::{Block, HopRecord, Mark, Record, Run};
+use crate::record::{Block, Experiment, HopRecord, Mark, Record, Run};
 use crate::stats::fixture;
 
 /// What a request of a made arm costs, in microseconds.
@@ -101,6 +101,10 @@ fn request(way: Way, index: u32, block: u32) -> Record {
 pub(super) fn run(backend: &str, ways: &[Way]) -> Run {
     let mut run = fixture::run(Vec::new());
     backend.clone_into(&mut run.header.backend);
+    run.header.experiment = Some(Experiment {
+        id: "made".to_owned(),
+        ..Experiment::default()
+    });
     for (number, way) in (0..).zip(ways) {
         run.records
             .extend((0..2).map(|place| request(*way, number * 2 + place, number)));

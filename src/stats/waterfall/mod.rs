@@ -3,6 +3,8 @@
 //! Parts and rest add up to the difference; what no record and no counter tells
 //! apart stays together, and what nothing explains is the rest.
 
+#[cfg(test)]
+mod apart_tests;
 mod costs;
 mod counters;
 #[cfg(test)]
@@ -19,51 +21,75 @@ use std::collections::BTreeMap;
 
 use costs::{Costs, costs};
 use pace::Pace;
-use slice::{Slice, slices};
+use slice::{Slice, common_jobs, of_jobs, slices};
 
 use super::comparison::{Estimate, Part, PartKind, Time, Waterfall};
 use super::instrument::floor_difference;
 use super::interval::Interval;
-use super::together::{Arm, labels};
+use super::together::{Arm, labels, one_experiment};
+use super::work::work_differs;
 use source::{Side, Sides};
 
 /// Takes the differences apart: for each kind of time from the slowest arm to
 /// the fastest; with more than two arms also, for the time per request, from
 /// each arm to the next faster one, slowest first.
 ///
-/// Only blocks that both arms of a pair played to their end count. Without
-/// blocks there is one value per arm and no interval. Nothing for fewer than two
-/// arms, and for a time that an arm does not have (answers in one piece have no
-/// time between messages).
+/// Only blocks that both arms of a pair played to their end count. Runs that were
+/// made apart, and those without blocks, have one value each, over the requests that
+/// all of them finished, and no interval: blocks of one number are no pairs there.
+/// Nothing for fewer than two arms, for a time that an arm does not have (answers in
+/// one piece have no time between messages), and where the arms did not get the same
+/// work.
 #[must_use]
 pub fn waterfalls(arms: &[Arm<'_>]) -> Vec<Waterfall> {
+    if work_differs(arms).is_some() {
+        return Vec::new();
+    }
     let names = labels(arms);
+    let slices = slices_of(arms);
     let mut found = Vec::new();
     for of in [Time::Ttft, Time::Itl, Time::PerRequest] {
-        let order = by_slowness(arms, of);
+        let order = by_slowness(&slices, of);
         if let [slow, .., fast] = order.as_slice() {
-            found.extend(between(arms, &names, of, *slow, *fast));
+            found.extend(between(arms, &slices, &names, of, (*slow, *fast)));
         }
     }
-    let order = by_slowness(arms, Time::PerRequest);
+    let order = by_slowness(&slices, Time::PerRequest);
     if order.len() > 2 {
         for step in order.windows(2) {
             if let [slow, fast] = step {
-                found.extend(between(arms, &names, Time::PerRequest, *slow, *fast));
+                found.extend(between(
+                    arms,
+                    &slices,
+                    &names,
+                    Time::PerRequest,
+                    (*slow, *fast),
+                ));
             }
         }
     }
     found
 }
 
+/// What each arm's requests are taken apart in: blocks where they are pairs.
+type Slices<'a> = BTreeMap<u32, Slice<'a>>;
+
+fn slices_of<'a>(arms: &[Arm<'a>]) -> Vec<Slices<'a>> {
+    if one_experiment(arms) {
+        return arms.iter().map(|arm| slices(arm.run)).collect();
+    }
+    let common = common_jobs(arms.iter().map(|arm| arm.run));
+    let of = |arm: &Arm<'a>| BTreeMap::from([(0, of_jobs(arm.run, &common))]);
+    arms.iter().map(of).collect()
+}
+
 /// The arms that have this time, the slowest first; those alike in their order.
 /// Blocks that one of them lacks do not count.
-fn by_slowness(arms: &[Arm<'_>], of: Time) -> Vec<usize> {
+fn by_slowness(arms: &[Slices<'_>], of: Time) -> Vec<usize> {
     let known: Vec<(usize, BTreeMap<u32, f64>)> = arms
         .iter()
         .enumerate()
-        .map(|(place, arm)| {
-            let slices = slices(arm.run);
+        .map(|(place, slices)| {
             let wholes = slices
                 .iter()
                 .filter_map(|(number, slice)| Some((*number, costs(slice, of)?.whole)));
@@ -94,13 +120,13 @@ struct Pair {
 
 fn between(
     arms: &[Arm<'_>],
+    slices: &[Slices<'_>],
     names: &[String],
     of: Time,
-    slow: usize,
-    fast: usize,
+    (slow, fast): (usize, usize),
 ) -> Option<Waterfall> {
     let (slow_arm, fast_arm) = (arms.get(slow)?, arms.get(fast)?);
-    let (slow_slices, fast_slices) = (slices(slow_arm.run), slices(fast_arm.run));
+    let (slow_slices, fast_slices) = (slices.get(slow)?, slices.get(fast)?);
     let both: Vec<(&Slice<'_>, &Slice<'_>)> = slow_slices
         .iter()
         .filter_map(|(number, slow)| Some((slow, fast_slices.get(number)?)))

@@ -1,7 +1,8 @@
 //! The requests of one arm that are set beside those of another: a block, or a
 //! run that has none. Sums integers; knows no other arm.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::record::{HopRecord, Mark, Record, Run};
 
@@ -12,7 +13,7 @@ pub(super) struct Slice<'a> {
     /// Those that led it in: the server's counters have them, too.
     pub(super) lead_in: Vec<&'a Record>,
     /// The server's counters over it.
-    pub(super) counters: &'a BTreeMap<String, f64>,
+    pub(super) counters: Cow<'a, BTreeMap<String, f64>>,
     /// The client called Triton's engine model by itself: it got ids, or made
     /// the text of them.
     pub(super) asks_engine: bool,
@@ -27,19 +28,72 @@ static NO_COUNTERS: BTreeMap<String, f64> = BTreeMap::new();
 /// blocks is one by itself.
 pub(super) fn slices(run: &Run) -> BTreeMap<u32, Slice<'_>> {
     if run.blocks.is_empty() {
-        let counters = run.end.as_ref().map(|end| &end.server_counters);
-        return BTreeMap::from([(0, slice(run, None, counters.unwrap_or(&NO_COUNTERS)))]);
+        return BTreeMap::from([(0, slice(run, None, of_run(run)))]);
     }
     let whole = run.blocks.iter().filter(|block| !block.cut);
     whole
         .map(|block| {
-            let of = slice(run, Some(block.number), &block.server_counters);
+            let counters = Cow::Borrowed(&block.server_counters);
+            let of = slice(run, Some(block.number), counters);
             (block.number, of)
         })
         .collect()
 }
 
-fn slice<'a>(run: &'a Run, number: Option<u32>, counters: &'a BTreeMap<String, f64>) -> Slice<'a> {
+/// The counters of a run without blocks.
+fn of_run(run: &Run) -> Cow<'_, BTreeMap<String, f64>> {
+    let counters = run.end.as_ref().map(|end| &end.server_counters);
+    Cow::Borrowed(counters.unwrap_or(&NO_COUNTERS))
+}
+
+/// All blocks of a run that was made apart from the other as one slice, whose own
+/// requests are those in `common`, each by its first play: the other run has the
+/// same, however it cut them into blocks.
+pub(super) fn of_jobs<'a>(run: &'a Run, common: &BTreeSet<u32>) -> Slice<'a> {
+    let mut whole = if run.blocks.is_empty() {
+        slice(run, None, of_run(run))
+    } else {
+        let mut counters = BTreeMap::new();
+        for block in run.blocks.iter().filter(|block| !block.cut) {
+            for (name, value) in &block.server_counters {
+                *counters.entry(name.clone()).or_insert(0.0) += value;
+            }
+        }
+        slice(run, None, Cow::Owned(counters))
+    };
+    let mut seen = BTreeSet::new();
+    let (own, others) = std::mem::take(&mut whole.own)
+        .into_iter()
+        .filter(|record| was_played_whole(run, record))
+        .partition(|record| common.contains(&record.index) && seen.insert(record.index));
+    whole.own = own;
+    // The counters have these, too.
+    whole.lead_in.retain(|record| was_played_whole(run, record));
+    whole.lead_in.extend::<Vec<_>>(others);
+    whole
+}
+
+/// The jobs that every one of the runs finished.
+pub(super) fn common_jobs<'a>(runs: impl IntoIterator<Item = &'a Run>) -> BTreeSet<u32> {
+    let jobs = runs.into_iter().map(|run| {
+        let finished = run.records.iter().filter(|record| record.is_ok());
+        let whole = finished.filter(|record| was_played_whole(run, record));
+        whole.map(|record| record.index).collect::<BTreeSet<u32>>()
+    });
+    jobs.reduce(|one, other| &one & &other).unwrap_or_default()
+}
+
+/// Its block was not cut, or it has none.
+fn was_played_whole(run: &Run, record: &Record) -> bool {
+    let cut = |number: u32| run.blocks.iter().any(|of| of.number == number && of.cut);
+    run.blocks.is_empty() || !cut(record.block)
+}
+
+fn slice<'a>(
+    run: &'a Run,
+    number: Option<u32>,
+    counters: Cow<'a, BTreeMap<String, f64>>,
+) -> Slice<'a> {
     let finished = |records: &'a [Record]| -> Vec<&'a Record> {
         let ours = |record: &&Record| number.is_none_or(|number| record.block == number);
         let finished = records.iter().filter(|record| record.is_ok());

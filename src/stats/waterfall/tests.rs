@@ -42,7 +42,7 @@ pub(super) fn near(found: f64, expected: f64) {
 }
 
 #[track_caller]
-fn adds_up(found: &Waterfall) {
+pub(super) fn adds_up(found: &Waterfall) {
     let parts: f64 = found.parts.iter().map(|part| part.estimate.mean_ns).sum();
     let sum = parts + found.rest.mean_ns;
     assert!((sum - found.gap.mean_ns).abs() < 1.0, "{found:?}");
