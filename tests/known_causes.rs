@@ -146,8 +146,8 @@ fn part_ms(found: &Waterfall, kind: PartKind) -> f64 {
 const FREE: [&str; 4] = ["--sim-preprocess-ms", "0", "--sim-postprocess-ms", "0"];
 
 /// Beside another protocol, each cause has what it costs anyway with it: opening
-/// three connections, two calls more over the wire. What the two simulated servers'
-/// own ways to the engine take is found without costs first.
+/// three connections, two calls more over the wire, the two simulated servers' own
+/// ways to the engine. That is found without costs first.
 fn beside_api_server(load: Load<'_>, seen: &mut Seen) {
     let front_end = ["--sim-front-end-ms", "0.5"];
     let own = [("tis-chatbot", &FREE[..]), ("api_server", &[])];
@@ -157,15 +157,19 @@ fn beside_api_server(load: Load<'_>, seen: &mut Seen) {
     // To the end it is one message with the last token, one with the reason, one
     // with the usage and the `[DONE]`.
     for (time, messages) in [(Time::Ttft, 1.0), (Time::PerRequest, 4.0)] {
-        let own_ms = front_end_ms(find(&own, time));
-        let found = find(&found, time);
+        let (own, found) = (find(&own, time), find(&found, time));
+        let own_ms = |kind| signed(own) * part_ms(own, kind);
         // A connection each for preprocessing, engine and postprocessing.
-        seen.known(found, PartKind::Connect, 9.0, 1.5 + load.within_ms);
-        seen.known(found, PartKind::Preprocess, 8.0, load.within_ms);
-        seen.known(found, PartKind::Postprocess, 1.0, load.within_ms);
-        seen.known(found, PartKind::RoundTrips, 1.0, 1.0 + load.within_ms);
-        let front_end_ms = own_ms - 0.5 * messages;
-        seen.known(found, PartKind::FrontEnd, front_end_ms, load.within_ms);
+        let set = [
+            (PartKind::Connect, 9.0),
+            (PartKind::Preprocess, 8.0),
+            (PartKind::Postprocess, 1.0),
+            (PartKind::RoundTrips, 0.0),
+            (PartKind::FrontEnd, -0.5 * messages),
+        ];
+        for (kind, set_ms) in set {
+            seen.known(found, kind, own_ms(kind) + set_ms, load.within_ms);
+        }
         seen.explained(found);
     }
 }
@@ -174,7 +178,8 @@ fn beside_api_server(load: Load<'_>, seen: &mut Seen) {
 fn inside_an_ensemble(load: Load<'_>, seen: &mut Seen) {
     let own = [("tis-ensemble", &FREE[..]), ("api_server", &[])];
     let own = seen.taken_apart(&own, load);
-    let own_ms = front_end_ms(find(&own, Time::Ttft));
+    let own = find(&own, Time::Ttft);
+    let own_ms = signed(own) * part_ms(own, PartKind::FrontEnd);
     let inside = [&COSTS[..6], &["--sim-connect-ms", "0"]].concat();
     let arms = [("tis-ensemble", &inside[..]), ("api_server", &[])];
     let found = seen.taken_apart(&arms, load);
@@ -185,10 +190,9 @@ fn inside_an_ensemble(load: Load<'_>, seen: &mut Seen) {
     seen.explained(found);
 }
 
-/// What the first arm's front end takes beyond the second's.
-fn front_end_ms(found: &Waterfall) -> f64 {
-    let sign = if found.slow == 0 { 1.0 } else { -1.0 };
-    sign * part_ms(found, PartKind::FrontEnd)
+/// 1 where the parts are what the first arm takes beyond the second, else -1.
+fn signed(found: &Waterfall) -> f64 {
+    if found.slow == 0 { 1.0 } else { -1.0 }
 }
 
 /// Beside the same server without them, the causes are what was set.

@@ -1,7 +1,9 @@
 //! The report for an issue or a pull request, in GitHub's Markdown: verdict,
-//! what was found, the tables, and, folded, how it was measured. Words from
+//! what was found, the tables, and, folded, the charts' figures and how it was measured. Words from
 //! elsewhere cannot become markup, a mention or a link to an issue.
 
+use super::chart::Drawing;
+use super::drawings;
 use super::findings::Findings;
 use super::sentences::headline;
 use super::tables::{Line, Sheet, arms, compared, glance, setup, waterfall};
@@ -40,8 +42,34 @@ pub fn page(findings: &Findings<'_>) -> String {
     let plain_ratios = findings.plain_ratios();
     sheet(&mut out, &arms::sheet(findings.arms, &names, plain_ratios));
     list(&mut out, &arms::notes(findings.arms, &names, plain_ratios));
+    charts(&mut out, findings, &names);
     measured(&mut out, findings, &names);
     out
+}
+
+/// What the page draws, in a few figures each, folded: an issue takes 65,536
+/// characters.
+fn charts(out: &mut String, findings: &Findings<'_>, names: &[String]) {
+    let pairs = findings.comparison.into_iter();
+    let blocks = pairs.flat_map(|of| of.pairs.iter().map(move |pair| (of, pair)));
+    let blocks = blocks.flat_map(|(of, pair)| drawings::of_blocks(of, pair));
+    let all: Vec<Drawing> = blocks.chain(drawings::of_runs(findings, names)).collect();
+    let told: Vec<(&Drawing, Sheet)> = all
+        .iter()
+        .filter_map(|drawing| Some((drawing, drawing.in_brief()?)))
+        .collect();
+    if told.is_empty() {
+        return;
+    }
+    out.push_str(
+        "\n<details><summary>block by block, distributions, over time, lengths (some figures of \
+         each; all of them, and each request, are on the page that --html writes)</summary>\n",
+    );
+    for (drawing, brief) in told {
+        heading(out, &drawing.title);
+        sheet(out, &brief);
+    }
+    out.push_str("\n</details>\n");
 }
 
 /// The arms at a glance.

@@ -9,6 +9,7 @@ pub mod calibrate;
 mod chart;
 pub mod csv;
 pub mod dataset;
+mod drawings;
 mod findings;
 mod format;
 mod histogram;

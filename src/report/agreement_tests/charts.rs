@@ -4,9 +4,9 @@
 use serde_json::Value;
 
 use super::expected::{figure, waterfall_rows};
-use super::{Rows, has, rows_of_html, with_waterfalls};
+use super::{Rows, has, rows_of_html, rows_of_markdown, with_waterfalls};
 use crate::record::Run;
-use crate::report::{Findings, html, json, samples};
+use crate::report::{Findings, html, json, markdown, samples};
 use crate::stats::waterfalls;
 
 /// Title and table of every chart on the page.
@@ -45,7 +45,29 @@ fn every_chart_has_the_reports_figures_as_a_table() {
         scatters(&charts, findings, &runs);
         courses(&charts, &report);
         lengths(&charts, &report);
+        briefly(&charts, &markdown::page(findings));
     });
+}
+
+/// Markdown's rows, folded, are some of those of the page's charts.
+fn briefly(charts: &[(String, Rows)], page: &str) {
+    let (_, folded) = page
+        .split_once("<details><summary>block by block")
+        .expect("folded");
+    let (folded, _) = folded.split_once("</details>").expect("an end");
+    let sections: Vec<&str> = folded.split("### ").skip(1).collect();
+    // Blocks of three pairs; TTFT, ITL, two courses, lengths.
+    assert_eq!(sections.len(), 3 + 5, "{folded}");
+    for section in sections {
+        let title = section.lines().next().unwrap_or("").replace('\\', "");
+        let rows = rows_of_markdown(section);
+        assert!(rows.len() > 5, "{section}");
+        let all = chart(charts, &[&title]);
+        // The head and the line below it aside.
+        for row in rows.iter().skip(2) {
+            assert!(all.contains(row), "{title} lacks {row:?}");
+        }
+    }
 }
 
 /// An arm whose tokens no wire tells has them from the answers' texts, by block:

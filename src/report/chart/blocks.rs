@@ -2,7 +2,7 @@
 
 use super::frame::{BOTTOM, Frame, LEFT, RIGHT, TOP};
 use super::scale::Scale;
-use super::{Drawing, colour, look, marker};
+use super::{Brief, Drawing, colour, look, marker};
 use crate::report::format::{ABSENT, capitalised, number};
 use crate::report::sentences::{change, metric_name, share};
 use crate::report::tables::Sheet;
@@ -74,6 +74,7 @@ pub(in super::super) fn draw(
         svg: frame.finish(),
         legend: Vec::new(),
         sheet,
+        brief: Brief::Whole,
     })
 }
 

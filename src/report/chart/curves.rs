@@ -6,9 +6,14 @@ use std::fmt::Write;
 
 use super::frame::{BOTTOM, Frame, LEFT, RIGHT, TOP};
 use super::scale::Scale;
-use super::{Drawing, Whose};
+use super::{Brief, Drawing, Whose};
 use crate::report::format::number;
 use crate::report::tables::Sheet;
+
+/// Shares that are told where no curve is drawn.
+const SHARES_IN_BRIEF: [&str; 9] = [
+    "0.0", "5.0", "25.0", "50.0", "75.0", "90.0", "95.0", "99.0", "100.0",
+];
 
 /// Shares that are drawn, in thousandths: every percent, and finer at the ends.
 fn shares() -> Vec<u32> {
@@ -88,6 +93,7 @@ pub(in super::super) fn draw(axis: &Axis, arms: &[Samples]) -> Option<Drawing> {
         svg: frame.finish(),
         legend: arms.iter().map(|arm| arm.whose).collect(),
         sheet: table(axis, &arms, &shares, &curves),
+        brief: Brief::Named(&SHARES_IN_BRIEF),
     })
 }
 

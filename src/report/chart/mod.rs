@@ -10,7 +10,7 @@ pub(super) mod scatter;
 pub(super) mod timeline;
 pub(super) mod waterfall;
 
-use super::tables::Sheet;
+use super::tables::{Line, Sheet};
 
 /// Colours, and as many dashes and markers.
 const LOOKS: usize = 6;
@@ -27,6 +27,48 @@ pub(super) struct Drawing {
     pub(super) legend: Vec<Whose>,
     /// What was drawn, in figures.
     pub(super) sheet: Sheet,
+    /// What of that is worth reading where nothing is drawn.
+    pub(super) brief: Brief,
+}
+
+/// The lines of a chart's table that say most of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Brief {
+    /// All.
+    Whole,
+    /// Those with these names.
+    Named(&'static [&'static str]),
+    /// One of so many, from the first on, that at most these are left.
+    AtMost(usize),
+    /// None: single points say nothing.
+    Nothing,
+}
+
+impl Drawing {
+    /// The brief table; `None`: there is none.
+    pub(super) fn in_brief(&self) -> Option<Sheet> {
+        let all = &self.sheet.lines;
+        let named = |line: &Line, names: &[&str]| match line {
+            Line::Row(name, _) => names.contains(&name.as_str()),
+            Line::Section(_) => true,
+        };
+        let lines: Vec<Line> = match self.brief {
+            Brief::Whole => all.clone(),
+            Brief::Named(names) => {
+                let kept = all.iter().filter(|line| named(line, names));
+                kept.cloned().collect()
+            }
+            Brief::AtMost(most) => {
+                let step = all.len().div_ceil(most.max(1)).max(1);
+                all.iter().step_by(step).cloned().collect()
+            }
+            Brief::Nothing => return None,
+        };
+        Some(Sheet {
+            head: self.sheet.head.clone(),
+            lines,
+        })
+    }
 }
 
 /// Whose a curve is.

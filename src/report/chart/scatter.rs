@@ -3,7 +3,7 @@
 
 use super::frame::{BOTTOM, Frame, LEFT, RIGHT, TOP};
 use super::scale::Scale;
-use super::{Drawing, look, marker};
+use super::{Brief, Drawing, look, marker};
 use crate::report::format::number;
 use crate::report::tables::Sheet;
 use crate::stats::words::one_line;
@@ -83,6 +83,7 @@ pub(in super::super) fn draw(
         svg: frame.finish(),
         legend: Vec::new(),
         sheet,
+        brief: Brief::Nothing,
     })
 }
 

@@ -4,10 +4,13 @@ use std::fmt::Write;
 
 use super::frame::{BOTTOM, Frame, LEFT, RIGHT, TOP};
 use super::scale::Scale;
-use super::{Drawing, Whose, look};
+use super::{Brief, Drawing, Whose, look};
 use crate::report::format::{capitalised, number};
 use crate::report::series::course::{Course, Lane, Span};
 use crate::report::tables::Sheet;
+
+/// The most slices that are told where nothing is drawn.
+const SLICES_IN_BRIEF: usize = 15;
 
 /// What is drawn.
 pub(in super::super) struct What {
@@ -59,6 +62,7 @@ pub(in super::super) fn draw(what: &What, course: &Course, names: &[String]) -> 
         svg: frame.finish(),
         legend: (0..course.lanes.len()).map(Whose::Arm).collect(),
         sheet: table(what, course, names),
+        brief: Brief::AtMost(SLICES_IN_BRIEF),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The gap between two arms as steps from the slow one down to the fast one.
 
-use super::Drawing;
 use super::frame::{Frame, RIGHT};
 use super::scale::Scale;
+use super::{Brief, Drawing};
 use crate::report::format::ABSENT;
 use crate::report::format::capitalised;
 use crate::report::tables::waterfall::{fine, name, part_name, sheet, subject};
@@ -139,5 +139,6 @@ pub(in super::super) fn draw(of: &Waterfall, names: &[String]) -> Drawing {
         svg: frame.finish(),
         legend: Vec::new(),
         sheet: sheet(of, names),
+        brief: Brief::Whole,
     }
 }

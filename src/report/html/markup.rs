@@ -3,9 +3,9 @@
 use sha2::{Digest, Sha256};
 
 use super::super::chart::{Drawing, Whose};
+use super::super::drawings::ASKED;
 use super::super::format::{ABSENT, is_unit};
 use super::super::tables::{Line, Sheet};
-use super::drawings::ASKED;
 use crate::record::RunHeader;
 use crate::stats::words::{is_steering, one_line};
 

@@ -1,12 +1,12 @@
 //! The report as one HTML file: nothing is fetched, nothing runs, and all words
 //! from elsewhere are text. Verdict and headline first, then what they rest on.
 
-mod drawings;
 mod markup;
 
 use std::collections::BTreeSet;
 
 use super::chart::Whose;
+use super::drawings;
 use super::findings::Findings;
 use super::format::capitalised;
 use super::sentences::headline;

@@ -57,6 +57,15 @@ struct Tokens {
     uncounted_requests: u64,
     shorter_requests: u64,
     longer_requests: u64,
+    recounted: Option<Recounted>,
+}
+
+/// The answers' texts counted again, beside the count that the wire tells.
+#[derive(Serialize)]
+struct Recounted {
+    requests: u64,
+    wire_tokens: u64,
+    text_tokens: u64,
 }
 
 #[derive(Serialize)]
@@ -152,6 +161,11 @@ fn tokens(of: &stats::Tokens) -> Tokens {
         uncounted_requests: of.uncounted,
         shorter_requests: of.shorter,
         longer_requests: of.longer,
+        recounted: of.text_check.map(|check| Recounted {
+            requests: check.requests,
+            wire_tokens: check.wire,
+            text_tokens: check.text,
+        }),
     }
 }
 

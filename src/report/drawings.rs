@@ -1,11 +1,12 @@
-//! Which charts a page has, and how much each of them may draw.
+//! Which charts a report has, and how much each of them may draw. Pages show them,
+//! Markdown has their figures.
 
-use super::super::chart::curves::{self, Axis, Samples};
-use super::super::chart::timeline::{self, What};
-use super::super::chart::{Drawing, Whose, blocks, scatter};
-use super::super::findings::Findings;
-use super::super::sentences;
-use super::super::series::{self, Latency, Sorted, course};
+use super::chart::curves::{self, Axis, Samples};
+use super::chart::timeline::{self, What};
+use super::chart::{Drawing, Whose, blocks, scatter};
+use super::findings::Findings;
+use super::sentences;
+use super::series::{self, Latency, Sorted, course};
 use crate::record::Run;
 use crate::stats::{ArmPair, Comparison};
 
