@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::workload::Prompt;
 
 pub use parting::parting;
-pub use schedule::{REQUESTS_PER_SLOT, Schedule};
+pub use schedule::{REQUESTS_PER_SLOT, Schedule, balanced, usual_blocks};
 
 /// Tokens that a warm-up request asks for at most: enough to pass every hop,
 /// not enough to keep anybody waiting.

@@ -183,6 +183,91 @@ fn no_block_begins_when_the_time_is_up() {
 }
 
 #[test]
+fn time_that_is_up_cuts_the_blocks_to_those_that_were_played() {
+    let desk = Desk::new();
+    let load = [
+        "--num-prompts",
+        "200",
+        "--blocks",
+        "100",
+        "--concurrency",
+        "1",
+    ];
+    let time = ["--max-time", "0.03", "--format", "json", "--csv", "x.csv"];
+    let run = desk.compare(&TWO, &[load, time].concat());
+    finished(&run);
+    let report: Value = serde_json::from_str(&run.out).unwrap();
+    let basis = &report["comparison"]["basis"];
+    let played = basis["blocks"].as_u64().unwrap();
+    assert!((1..100).contains(&played), "{basis}");
+    let said = format!("within --max-time; {played} w");
+    assert!(run.err.contains(&said), "{}", run.err);
+    for run in Run::all(&desk) {
+        assert_eq!(run.blocks_of("number"), (0..played).collect::<Vec<_>>());
+        assert_eq!(run.experiment()["out_of_time"], true);
+        assert_eq!(run.header["num_prompts"], 2 * played);
+        assert_eq!(run.own.len() as u64, 2 * played);
+    }
+}
+
+#[test]
+fn a_number_of_blocks_that_gives_unequal_turns_is_warned_of() {
+    let desk = Desk::new();
+    let load = |blocks| {
+        [
+            "--num-prompts",
+            "12",
+            "--concurrency",
+            "1",
+            "--blocks",
+            blocks,
+        ]
+    };
+    let odd = desk.compare(&TWO, &load("3"));
+    finished(&odd);
+    for part in ["3 blocks are no multiple of the 2 arms", "take --blocks 4"] {
+        assert_eq!(odd.err.matches(part).count(), 1, "{}", odd.err);
+    }
+    let duet = desk.compare(&TWO, &[&load("3")[..], &["--duet"]].concat());
+    finished(&duet);
+    let even = desk.compare(&TWO, &load("4"));
+    finished(&even);
+    for run in [duet, even] {
+        assert!(!run.err.contains("no multiple"), "{}", run.err);
+    }
+}
+
+#[test]
+fn blocks_that_nobody_counts_are_a_multiple_of_the_arms() {
+    let desk = Desk::new();
+    let (tokenizer, dataset) = (tokenizer(), dataset());
+    let mut args = vec!["compare", &tokenizer, &dataset, "--sim-per-token-ms", "0.2"];
+    for arm in [
+        "tis-direct=sim",
+        "tis=sim",
+        "tis-ensemble=sim",
+        "api_server=sim",
+    ] {
+        args.extend(["--backend", arm]);
+    }
+    args.extend(["--num-prompts", "16", "--concurrency", "1"]);
+    let run = desk.run(&args);
+    finished(&run);
+    assert!(!run.err.contains("no multiple"), "{}", run.err);
+    for run in Run::all(&desk) {
+        assert_eq!(run.blocks_of("number"), (0..8).collect::<Vec<_>>());
+        let turns = run.blocks_of("turn");
+        for turn in 0..4 {
+            assert_eq!(
+                turns.iter().filter(|of| **of == turn).count(),
+                2,
+                "{turns:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_duet_is_played_at_one_moment_and_warned_of_on_one_host() {
     let desk = Desk::new();
     let run = desk.compare(&TWO, &[&LOAD[..], &["--duet"]].concat());

@@ -9,10 +9,11 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Args)]
 pub struct ExperimentArgs {
     /// Blocks that the chosen prompts are cut into. Every arm plays each of
-    /// them once, in an order that changes from block to block; what does not
-    /// divide is left out
-    #[arg(long, value_name = "N", default_value_t = 6)]
-    pub blocks: u32,
+    /// them once, in an order that changes from block to block: take a multiple of
+    /// the number of arms, lest an arm play first more often than another. What
+    /// does not divide is left out [default: 6, or the multiple next to it]
+    #[arg(long, value_name = "N")]
+    pub blocks: Option<u32>,
 
     /// Play as many blocks as it takes to know the primary metrics' ratios this
     /// exactly, such as 2% or 0.02: half the width of a 95 % interval. Six blocks

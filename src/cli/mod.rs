@@ -66,6 +66,11 @@ pub enum Command {
     /// Serve a simulated model, to try clients against
     Serve(ServeArgs),
     /// Print the report of finished runs again, from their records
+    ///
+    /// Arms of one comparison are compared by their blocks, as when they were
+    /// measured. Two runs that were made apart are compared, too, with wider
+    /// intervals, and not at all where their work differs: other prompts, prompt
+    /// mode or streaming.
     Report(ReportArgs),
     /// Look at a dataset with a tokenizer: what would be asked, no server needed
     Dataset(DatasetArgs),
@@ -178,12 +183,12 @@ pub struct DemoArgs {
         long = "num-prompts",
         visible_alias = "num_prompts",
         value_name = "N",
-        default_value_t = 64
+        default_value_t = 96
     )]
     pub num_prompts: u32,
 
     /// Blocks that they are cut into; every server plays each of them once
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 6)]
     pub blocks: u32,
 
     /// Seed of the choice

@@ -9,7 +9,7 @@ use anyhow::{Context, Error, Result, bail};
 use super::measure::{Outcome, Prepared, Scene, recount};
 use super::{advise, tell};
 use crate::config::{Arm, ExperimentConfig, Judgement, shared_host};
-use crate::plan::{Plan, REQUESTS_PER_SLOT, Schedule};
+use crate::plan::{Plan, REQUESTS_PER_SLOT, Schedule, balanced, usual_blocks};
 use crate::record::{self, Run, RunHeader};
 use crate::run::{End, Experiment, Pace, Player};
 use crate::stats::{self, Condition, Metric, PairedBlocks};
@@ -61,6 +61,8 @@ pub(super) fn primary(judgement: &Judgement) -> Result<Vec<Metric>> {
 /// What is to be played, by whom, and how it is written down.
 pub(super) struct Design<'a> {
     config: &'a ExperimentConfig,
+    /// Blocks; with a precision asked for, those of the pilot.
+    blocks: u32,
     schedule: Schedule,
     /// As all arms' headers have it, but for their places.
     header: record::Experiment,
@@ -76,15 +78,16 @@ impl<'a> Design<'a> {
         let arms = u32::try_from(scene.config.arms.len())?;
         let jobs = u32::try_from(plan.jobs.len())?;
         let seed = scene.config.work.rules.seed;
-        let Some(schedule) = Schedule::new(jobs, config.blocks, arms, seed) else {
+        let blocks = blocks(config, jobs, arms, plan);
+        let Some(schedule) = Schedule::new(jobs, blocks, arms, seed) else {
             bail!(
-                "{jobs} prompts make no {} blocks; raise --num-prompts to {} or more, or lower \
-                 --blocks",
-                config.blocks,
-                config.blocks.saturating_mul(wanted_requests(plan))
+                "{jobs} prompts make no {blocks} blocks; raise --num-prompts to {} or more, or \
+                 lower --blocks",
+                blocks.saturating_mul(wanted_requests(plan))
             );
         };
-        warn_of_size(config, &schedule, plan);
+        warn_of_size(blocks, &schedule, plan);
+        warn_of_turns(config, blocks, arms);
         let shared_host = match config.duet {
             true => shared_host(&scene.config.arms),
             false => None,
@@ -103,7 +106,7 @@ impl<'a> Design<'a> {
                 id,
                 arm: 0,
                 arms,
-                blocks: config.blocks,
+                blocks,
                 block_requests: schedule.block_requests(),
                 duet: config.duet,
                 precision: config.precision,
@@ -118,6 +121,7 @@ impl<'a> Design<'a> {
                 ..record::Experiment::default()
             },
             config,
+            blocks,
             schedule,
             primary: match primary.is_empty() {
                 true => vec![Metric::OutputTokensPerS],
@@ -128,7 +132,7 @@ impl<'a> Design<'a> {
 
     /// Puts into the header of the arm at `place` what it is an arm of.
     pub(super) fn enter(&self, header: &mut RunHeader, place: u32) {
-        header.num_prompts = self.schedule.block_requests() * self.config.blocks;
+        header.num_prompts = self.schedule.block_requests() * self.blocks;
         header.experiment = Some(record::Experiment {
             arm: place,
             ..self.header.clone()
@@ -185,7 +189,7 @@ impl<'a> Design<'a> {
         folders: &[PathBuf],
         wanted: &mut Option<u32>,
     ) -> Result<End> {
-        let mut end = experiment.play(self.config.blocks).await?;
+        let mut end = experiment.play(self.blocks).await?;
         if let (End::Done, Some(precision)) = (end, self.config.precision) {
             *wanted = self.blocks_wanted(scene, folders, precision)?;
             let Some(blocks) = *wanted else {
@@ -279,14 +283,38 @@ fn wanted_requests(plan: &Plan) -> u32 {
     plan.concurrency.saturating_mul(REQUESTS_PER_SLOT)
 }
 
-fn warn_of_size(config: &ExperimentConfig, schedule: &Schedule, plan: &Plan) {
+/// How many blocks: as many as the user says; the pilot's where a precision is
+/// asked for; else the usual number. Arms that play at the same moment take no
+/// turns that would have to be shared out.
+fn blocks(config: &ExperimentConfig, jobs: u32, arms: u32, plan: &Plan) -> u32 {
+    match config.blocks {
+        Some(blocks) => blocks,
+        None if config.precision.is_some() => stats::PILOT_BLOCKS,
+        None if config.duet => usual_blocks(jobs, 1, wanted_requests(plan)),
+        None => usual_blocks(jobs, arms, wanted_requests(plan)),
+    }
+}
+
+/// Warns of a number of blocks in which some arms have some turns more often than
+/// others. What a precision takes is balanced by itself.
+fn warn_of_turns(config: &ExperimentConfig, blocks: u32, arms: u32) {
+    let whole = balanced(blocks, arms);
+    if whole != blocks && !config.duet && config.precision.is_none() {
+        advise(&format!(
+            "{blocks} blocks are no multiple of the {arms} arms: some arms play first more often \
+             than others, so that a machine that gets slower or faster does not do so for all \
+             alike; take --blocks {whole}"
+        ));
+    }
+}
+
+fn warn_of_size(blocks: u32, schedule: &Schedule, plan: &Plan) {
     let (requests, wanted) = (schedule.block_requests(), wanted_requests(plan));
     let left_over = plan.jobs.len() - usize::try_from(schedule.used_jobs()).unwrap_or(0);
     if left_over > 0 {
         tell(&format!(
-            "{} blocks of {requests} requests; {left_over} of {} prompts are left over and not \
-             asked\n",
-            config.blocks,
+            "{blocks} blocks of {requests} requests; {left_over} of {} prompts are left over and \
+             not asked\n",
             plan.jobs.len()
         ));
     }
@@ -296,7 +324,7 @@ fn warn_of_size(config: &ExperimentConfig, schedule: &Schedule, plan: &Plan) {
              flight, and will not count (rule 5); raise --num-prompts to {} or more, or lower \
              --concurrency or --blocks",
             plan.concurrency,
-            config.blocks.saturating_mul(wanted)
+            blocks.saturating_mul(wanted)
         ));
     }
 }

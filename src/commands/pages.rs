@@ -13,7 +13,8 @@ use crate::config::{Format, Judgement, Pages};
 use crate::record::{self, Run};
 use crate::report::{self, Findings};
 use crate::stats::{
-    self, Arm, Comparison, Condition, Holds, Options, PairedBlocks, Reason, Summary, Verdict,
+    self, Arm, Comparison, Condition, Holds, Options, Outcome, PairedBlocks, Reason, Summary,
+    Verdict,
 };
 
 /// What goes with runs that are shown.
@@ -42,8 +43,8 @@ pub(super) fn check(pages: &Pages) -> Result<()> {
     Ok(())
 }
 
-/// Shows runs side by side (one by itself, as `profile` does), writes the HTML page
-/// if there is to be one, appends their rows and decides the conditions. A row
+/// Decides the conditions, shows runs side by side (one by itself, as `profile`
+/// does), writes the HTML page if there is to be one and appends their rows. A row
 /// carries what is wrong with its own run and with all of them together.
 ///
 /// # Errors
@@ -60,11 +61,14 @@ pub(super) fn side_by_side(runs: &[Run], page: &Page) -> Result<Exit> {
     verdict.reasons.splice(0..0, page.objection.clone());
     let comparison = compared(&arms, page.judgement)?;
     let waterfalls = stats::waterfalls(&arms);
+    // One that cannot be decided costs no report, only the good exit.
+    let decided = conditions(&arms, comparison.as_ref(), page.judgement);
     let findings = Findings {
         arms: &arms,
         verdict: &verdict,
         comparison: comparison.as_ref(),
         waterfalls: &waterfalls,
+        conditions: decided.as_deref().unwrap_or_default(),
     };
     let form = page.pages.format;
     show(&match form {
@@ -96,7 +100,10 @@ pub(super) fn side_by_side(runs: &[Run], page: &Page) -> Result<Exit> {
         let rows = if arms.len() == 1 { "row" } else { "rows" };
         beside(&format!("{rows} appended to {}\n", csv.display()))?;
     }
-    let failed = conditions(&arms, comparison.as_ref(), page.judgement, &beside)?;
+    for line in findings.decided() {
+        beside(&format!("{line}\n"))?;
+    }
+    let failed = decided?.iter().any(|of| of.holds == Holds::Yes);
     Ok(Exit::of(verdict.is_valid() && !failed))
 }
 
@@ -138,29 +145,26 @@ fn compared(arms: &[Arm<'_>], judgement: &Judgement) -> Result<Option<Comparison
     })
 }
 
-/// Decides the conditions of `--fail-if`; whether one holds.
+/// Decides the conditions of `--fail-if`.
 fn conditions(
     arms: &[Arm<'_>],
     comparison: Option<&Comparison>,
     judgement: &Judgement,
-    beside: &dyn Fn(&str) -> Result<()>,
-) -> Result<bool> {
-    let mut failed = false;
+) -> Result<Vec<Outcome>> {
+    // Blocks are summed up for whoever asks.
+    if judgement.fail_if.is_empty() {
+        return Ok(Vec::new());
+    }
     let runs: Vec<&Run> = arms.iter().map(|arm| arm.run).collect();
-    for text in &judgement.fail_if {
+    let blocks = PairedBlocks::of(&runs);
+    let outcome = |text: &String| {
         let condition = Condition::parse(text).map_err(anyhow::Error::msg)?;
         let comparison = comparison
             .with_context(|| format!("--fail-if '{text}': there is nothing to compare"))?;
-        let outcome = stats::evaluate(&condition, comparison, &PairedBlocks::of(&runs))
-            .map_err(|why| anyhow::anyhow!("--fail-if: {why}"))?;
-        let word = match outcome.holds {
-            Holds::Yes => "FAILED",
-            Holds::No | Holds::Undecided => "not failed",
-        };
-        beside(&format!("{word}: {}\n", outcome.why))?;
-        failed |= outcome.holds == Holds::Yes;
-    }
-    Ok(failed)
+        stats::evaluate(&condition, comparison, &blocks)
+            .map_err(|why| anyhow::anyhow!("--fail-if: {why}"))
+    };
+    judgement.fail_if.iter().map(outcome).collect()
 }
 
 fn parent(path: &Path) -> PathBuf {

@@ -20,9 +20,8 @@ const SHARES: std::ops::RangeInclusive<f64> = 0.0001..=0.5;
 /// How the arms of a comparison are played.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExperimentConfig {
-    /// Blocks; with a precision asked for, those of the pilot. As many slices
-    /// are the prompts cut into.
-    pub blocks: u32,
+    /// Blocks, and slices that the prompts are cut into; `None`: nobody says.
+    pub blocks: Option<u32>,
     /// Half width of the interval that is asked for, as a share.
     pub precision: Option<f64>,
     /// After which no block is begun.
@@ -35,7 +34,7 @@ impl ExperimentConfig {
     /// What the flags ask for.
     pub(super) fn of(args: &ExperimentArgs) -> Result<Self> {
         Ok(Self {
-            blocks: blocks(args.blocks)?,
+            blocks: args.blocks.map(blocks).transpose()?,
             precision: share(args.precision.as_deref(), "--precision")?,
             max_time: args.max_time.map(minutes).transpose()?,
             duet: args.duet,
@@ -45,7 +44,7 @@ impl ExperimentConfig {
     /// So many blocks, one arm after the other.
     pub(super) fn of_blocks(count: u32) -> Result<Self> {
         Ok(Self {
-            blocks: blocks(count)?,
+            blocks: Some(blocks(count)?),
             precision: None,
             max_time: None,
             duet: false,

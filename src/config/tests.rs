@@ -100,20 +100,21 @@ fn a_model_is_named_per_arm() {
 }
 
 #[test]
-fn a_comparison_has_six_blocks_unless_told() {
+fn how_many_blocks_is_open_unless_told() {
     let base = "compare --backend tis=a:1 --backend api_server=b:2 tok data";
     let experiment = |more: &str| config(&format!("{base}{more}")).map(|of| of.experiment.unwrap());
     let usual = experiment("").expect("good");
     assert_eq!(
         (usual.blocks, usual.precision, usual.duet),
-        (6, None, false)
+        (None, None, false)
     );
     let told = experiment(" --precision 2% --max-time 1.5 --duet").expect("good");
     assert_eq!(
         (told.blocks, told.precision, told.duet),
-        (6, Some(0.02), true)
+        (None, Some(0.02), true)
     );
     assert_eq!(told.max_time, Some(std::time::Duration::from_secs(90)));
+    assert_eq!(experiment(" --blocks 4").expect("good").blocks, Some(4));
     assert!(experiment(" --precision 2% --blocks 4").is_err());
     let profile = config("profile --backend tis a:1 tok data").expect("good");
     assert_eq!(profile.experiment, None);

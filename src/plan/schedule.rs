@@ -7,6 +7,28 @@ use super::{Placed, Plan};
 /// its end are most of it (rule 5).
 pub const REQUESTS_PER_SLOT: u32 = 2;
 
+/// Blocks that say something, where nobody says how many.
+const USUAL_BLOCKS: u32 = 6;
+
+/// Blocks of which each of `arms` arms has each turn equally often: `blocks`, or
+/// the next larger number.
+#[must_use]
+pub fn balanced(blocks: u32, arms: u32) -> u32 {
+    let arms = arms.max(1);
+    blocks.div_ceil(arms).saturating_mul(arms)
+}
+
+/// Blocks for `jobs` jobs where nobody says how many: six, or the balanced number
+/// above it; the one below where blocks would else have fewer than
+/// `block_requests` requests, as that would cost the comparison its validity.
+#[must_use]
+pub fn usual_blocks(jobs: u32, arms: u32, block_requests: u32) -> u32 {
+    let above = balanced(USUAL_BLOCKS, arms);
+    let below = USUAL_BLOCKS / arms.max(1) * arms;
+    let is_short = jobs / above < block_requests;
+    if is_short && below > 0 { below } else { above }
+}
+
 /// How a plan is cut into blocks, and the order of the arms in each.
 ///
 /// Of a plan of N jobs and B slices each slice has N / B; what is left over is

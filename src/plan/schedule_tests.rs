@@ -7,7 +7,7 @@ use backends::{PromptMode, Sampling};
 use proptest::prelude::*;
 
 use super::super::{Plan, Settings, plan};
-use super::Schedule;
+use super::{Schedule, balanced, usual_blocks};
 use crate::workload::Prompt;
 
 fn plan_of(jobs: u32, concurrency: u32) -> Plan {
@@ -83,6 +83,37 @@ fn two_arms_take_turns_and_the_seed_says_who_begins() {
 fn what_cannot_be_cut_is_refused() {
     for (jobs, slices, arms) in [(0, 1, 2), (5, 6, 2), (5, 0, 2), (5, 1, 0)] {
         assert_eq!(Schedule::new(jobs, slices, arms, 0), None);
+    }
+}
+
+#[test]
+fn the_usual_number_of_blocks_is_balanced_and_costs_no_validity() {
+    for (jobs, arms, block_requests, blocks) in [
+        (1000, 1, 64, 6),
+        (1000, 2, 64, 6),
+        (1000, 3, 64, 6),
+        (1000, 4, 64, 8),
+        (1000, 5, 64, 10),
+        (1000, 6, 64, 6),
+        (1000, 7, 64, 7),
+        // 8 blocks of 62 are too short, 4 of 125 are not.
+        (500, 4, 64, 4),
+        (500, 5, 64, 5),
+        // Too few for any number of blocks: rule 5 says so.
+        (100, 2, 64, 6),
+        (100, 4, 64, 4),
+        (100, 7, 64, 7),
+    ] {
+        let found = usual_blocks(jobs, arms, block_requests);
+        assert_eq!(found, blocks, "{jobs} jobs, {arms} arms");
+        assert_eq!(balanced(found, arms), found);
+    }
+    for (blocks, arms, expected) in [(5, 2, 6), (6, 4, 8), (1, 5, 5), (9, 3, 9), (4, 0, 4)] {
+        assert_eq!(
+            balanced(blocks, arms),
+            expected,
+            "{blocks} blocks, {arms} arms"
+        );
     }
 }
 

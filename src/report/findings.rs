@@ -3,7 +3,7 @@
 
 use super::format::number;
 use crate::record::RunHeader;
-use crate::stats::{self, Arm, Comparison, Verdict, Waterfall, labels};
+use crate::stats::{self, Arm, Comparison, Holds, Outcome, Verdict, Waterfall, labels};
 
 /// What a comparison leaves to be reported, in whatever format.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +16,8 @@ pub struct Findings<'a> {
     pub comparison: Option<&'a Comparison>,
     /// Where differences come from.
     pub waterfalls: &'a [Waterfall],
+    /// What became of the conditions of `--fail-if`.
+    pub conditions: &'a [Outcome],
 }
 
 /// What is said of a run whose server was not made to prove who it is.
@@ -32,6 +34,17 @@ impl Findings<'_> {
     /// What each arm is called.
     pub(super) fn names(&self) -> Vec<String> {
         labels(self.arms)
+    }
+
+    /// What became of each condition of `--fail-if`, in a line that says whether
+    /// the command fails by it.
+    #[must_use]
+    pub fn decided(&self) -> Vec<String> {
+        let line = |of: &Outcome| match of.holds {
+            Holds::Yes => format!("FAILED: {}", of.why),
+            Holds::No | Holds::Undecided => format!("Not failed: {}", of.why),
+        };
+        self.conditions.iter().map(line).collect()
     }
 
     /// What has to be read before any figure.

@@ -2,6 +2,7 @@
 //! unrounded, units in the names, `null` for what was not measured.
 
 mod comparison;
+mod condition;
 mod figures;
 mod waterfall;
 
@@ -26,6 +27,8 @@ struct Report<'a> {
     headline: Vec<String>,
     simulated: Option<String>,
     unchecked: Option<String>,
+    warnings: Vec<String>,
+    conditions: Vec<condition::Shown<'a>>,
     arms: Vec<Arm<'a>>,
     comparison: Option<comparison::Shown<'a>>,
     waterfalls: Vec<waterfall::Shown<'a>>,
@@ -62,6 +65,12 @@ pub fn page(findings: &Findings<'_>) -> String {
         headline: headline(findings),
         simulated: findings.simulated(),
         unchecked: findings.unchecked(),
+        warnings: findings.warnings(),
+        conditions: findings
+            .conditions
+            .iter()
+            .map(condition::Shown::of)
+            .collect(),
         arms: arms
             .map(|(arm, name)| Arm {
                 name,
@@ -69,7 +78,9 @@ pub fn page(findings: &Findings<'_>) -> String {
                 figures: figures::Figures::of(arm.summary),
             })
             .collect(),
-        comparison: findings.comparison.map(comparison::Shown::of),
+        comparison: findings
+            .comparison
+            .map(|comparison| comparison::Shown::of(comparison, findings.arms)),
         waterfalls: findings
             .waterfalls
             .iter()

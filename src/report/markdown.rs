@@ -18,6 +18,9 @@ pub fn page(findings: &Findings<'_>) -> String {
     for sentence in headline(findings) {
         out.push_str(&format!("\n**{}**\n", escaped(&sentence)));
     }
+    for line in findings.decided() {
+        out.push_str(&format!("\n{}\n", escaped(&line)));
+    }
     for warning in findings.warnings() {
         out.push_str(&format!("\n> {}\n", escaped(&warning)));
     }

@@ -100,6 +100,7 @@ mod tests {
             verdict: &judge_together(&arms),
             comparison: None,
             waterfalls: &[],
+            conditions: &[],
         })
     }
 

@@ -43,7 +43,7 @@ pub use client::Client;
 pub use comparison::{
     ArmPair, Basis, Compared, Comparison, Estimate, Finding, Part, PartKind, Ratio, Time, Waterfall,
 };
-pub use condition::{Condition, Holds, Outcome, evaluate};
+pub use condition::{Bounded, Condition, Holds, Outcome, Unit, evaluate};
 pub use distribution::Distribution;
 pub use floor::{
     Circumstances, Noise, delay, difference, floor_for, is_taken, is_well_known, noise,

@@ -19,6 +19,7 @@ fn with_apart(runs: &[Run], look: impl FnOnce(&Findings<'_>, Option<&Comparison>
         arms: &arms,
         verdict: &judge_together(&arms),
         comparison: comparison.as_ref(),
+        conditions: &[],
         waterfalls: &waterfalls(&arms),
     };
     look(&findings, comparison.as_ref());

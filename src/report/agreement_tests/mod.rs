@@ -5,6 +5,7 @@ mod charts;
 mod expected;
 mod made_apart;
 mod spreadsheet;
+mod words;
 
 use serde_json::Value;
 
@@ -14,8 +15,10 @@ use spreadsheet::agrees_with_csv;
 use super::{Findings, csv, html, json, markdown, samples, text};
 use crate::record::Run;
 use crate::stats::{
-    Arm, Options, Summary, Waterfall, compare_blocks, judge_together, summarize, waterfalls,
+    Arm, Comparison, Options, Summary, Waterfall, compare_blocks, judge_together, summarize,
+    waterfalls,
 };
+use words::{conditions, plain, words_of};
 
 pub(super) type Rows = Vec<Vec<String>>;
 
@@ -30,18 +33,30 @@ pub(super) fn with_waterfalls<T>(
     made: fn(&[Arm<'_>]) -> Vec<Waterfall>,
     look: impl FnOnce(&Findings<'_>) -> T,
 ) -> T {
+    let compared = |arms: &[Arm<'_>]| compare_blocks(arms, &Options::of(&runs[0]));
+    with_comparison(runs, compared, made, look)
+}
+
+/// The same with the comparison that `compared` makes of the arms.
+fn with_comparison<T>(
+    runs: &[Run],
+    compared: impl FnOnce(&[Arm<'_>]) -> Comparison,
+    made: fn(&[Arm<'_>]) -> Vec<Waterfall>,
+    look: impl FnOnce(&Findings<'_>) -> T,
+) -> T {
     let summaries: Vec<Summary> = runs.iter().map(summarize).collect();
     let arms: Vec<Arm<'_>> = runs
         .iter()
         .zip(&summaries)
         .map(|(run, summary)| Arm { run, summary })
         .collect();
-    let comparison = compare_blocks(&arms, &Options::of(&runs[0]));
+    let comparison = compared(&arms);
     look(&Findings {
         arms: &arms,
         verdict: &judge_together(&arms),
         comparison: Some(&comparison),
         waterfalls: &made(&arms),
+        conditions: &conditions(&comparison, runs),
     })
 }
 
@@ -131,45 +146,18 @@ fn agree(findings: &Findings<'_>) -> [usize; 3] {
         for wanted in groups.iter().flatten().chain(&glance) {
             assert!(has(&rows, wanted), "{format} lacks {wanted:?}: {rows:#?}");
         }
-        for said in words_of(&report) {
-            assert!(plain(page).contains(&said), "{format} lacks `{said}`");
-        }
+        agrees_in_words(format, page, &report);
     }
     agrees_with_csv(findings, &report);
     groups.map(|rows| rows.len())
 }
 
-/// Everything that the JSON says in words: what was found, what is wrong, how a
-/// part was found.
-fn words_of(report: &Value) -> Vec<String> {
-    let list = |value: &Value| value.as_array().expect("a list").clone();
-    let mut words = list(&report["headline"]);
-    words.push(report["simulated"].clone());
-    for reason in list(&report["reasons"]) {
-        words.extend([reason["text"].clone(), reason["cure"].clone()]);
+/// A page says all that the JSON says in words.
+fn agrees_in_words(format: &str, page: &str, report: &Value) {
+    let page = plain(page);
+    for said in words_of(report, format) {
+        assert!(page.contains(&said), "{format} lacks `{said}`");
     }
-    for of in list(&report["waterfalls"]) {
-        words.extend(list(&of["parts"]).iter().map(|part| part["source"].clone()));
-    }
-    let words = words.iter().filter_map(Value::as_str);
-    let words: Vec<String> = words.map(plain).collect();
-    assert!(words.len() > 5, "{words:?}");
-    words
-}
-
-/// A page's words on one line, without what its form puts around them.
-fn plain(page: &str) -> String {
-    let bare = page
-        .replace("<span class=\"n\">", "")
-        .replace("</span>", "")
-        .replace("&nbsp;", " ")
-        .replace("&#39;", "'")
-        .replace("&quot;", "\"")
-        .replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&amp;", "&")
-        .replace(['\\', '\u{200b}'], "");
-    bare.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]

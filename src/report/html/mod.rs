@@ -11,8 +11,8 @@ use super::findings::Findings;
 use super::format::capitalised;
 use super::sentences::headline;
 use super::tables::{arms, compared, glance, setup, waterfall};
-use crate::stats::Waterfall;
 use crate::stats::words::counted;
+use crate::stats::{Holds, Waterfall};
 pub(super) use markup::escape;
 use markup::{Page, command, legend, running};
 
@@ -78,6 +78,13 @@ fn judgement(page: &mut Page, findings: &Findings<'_>, names: &[String]) {
     for (place, sentence) in headline(findings).iter().enumerate() {
         let class = if place == 0 { "headline" } else { "also" };
         page.paragraph(class, sentence);
+    }
+    for (line, of) in findings.decided().iter().zip(findings.conditions) {
+        let class = match of.holds {
+            Holds::Yes => "also invalid",
+            Holds::No | Holds::Undecided => "also",
+        };
+        page.paragraph(class, line);
     }
     for warning in findings.warnings() {
         page.paragraph("warning", &warning);

@@ -2,13 +2,15 @@
 
 use serde::Serialize;
 
-use crate::stats::{Basis, Compared, Comparison, Finding, Metric, sentence};
+use super::super::tables::compared::notes;
+use crate::stats::{Arm, Basis, Compared, Comparison, Finding, Metric, sentence};
 
 #[derive(Serialize)]
 pub(super) struct Shown<'a> {
     arms: &'a [String],
     basis: Paired,
     margin: f64,
+    notes: Vec<String>,
     pairs: Vec<Pair<'a>>,
 }
 
@@ -54,7 +56,7 @@ struct Row<'a> {
 }
 
 impl<'a> Shown<'a> {
-    pub(super) fn of(comparison: &'a Comparison) -> Self {
+    pub(super) fn of(comparison: &'a Comparison, arms: &[Arm<'_>]) -> Self {
         let pairs = comparison.pairs.iter().map(|pair| {
             let row = |of: &'a Compared| row(of, sentence(comparison, pair, of.metric));
             Pair {
@@ -67,6 +69,7 @@ impl<'a> Shown<'a> {
             arms: &comparison.arms,
             basis: basis(&comparison.basis),
             margin: comparison.margin,
+            notes: notes(comparison, arms),
             pairs: pairs.collect(),
         }
     }

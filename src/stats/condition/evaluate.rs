@@ -18,19 +18,47 @@ pub enum Holds {
 }
 
 /// What became of a condition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
+    /// The condition as it was given, on one line.
+    pub condition: String,
     /// Whether it holds.
     pub holds: Holds,
     /// Why, in a line with numbers.
     pub why: String,
+    /// What the figures below are in.
+    pub unit: Unit,
+    /// What the figure was held against.
+    pub threshold: f64,
+    /// The figure and its bounds; `None` where blocks are too few for bounds.
+    pub figure: Option<Bounded>,
 }
 
-/// A ratio or a value with its bounds, and where they come from.
+/// What a condition's figures are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// None: one arm's figure divided by another's.
+    Ratio,
+    /// Nanoseconds.
+    Ns,
+    /// So many per second.
+    PerS,
+}
+
+/// A ratio or a value and its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bounded {
+    /// The geometric mean over the blocks.
+    pub point: f64,
+    /// Lower bound.
+    pub low: f64,
+    /// Upper bound.
+    pub high: f64,
+}
+
+/// A figure with its bounds, and where they come from.
 struct Known {
-    point: f64,
-    low: f64,
-    high: f64,
+    figure: Bounded,
     source: String,
 }
 
@@ -55,28 +83,42 @@ pub fn evaluate(
     Ok(match known {
         Ok(known) => decided(condition, threshold, &known),
         Err(why) => Outcome {
+            condition: condition.to_string(),
             holds: Holds::Undecided,
             why: format!("not decided: '{condition}': {why}"),
+            unit: unit(condition),
+            threshold,
+            figure: None,
         },
     })
 }
 
+fn unit(condition: &Condition) -> Unit {
+    match &condition.against {
+        Against::Arm { .. } => Unit::Ratio,
+        Against::Value(_) if condition.metric.is_rate() => Unit::PerS,
+        Against::Value(_) => Unit::Ns,
+    }
+}
+
 fn decided(condition: &Condition, threshold: f64, known: &Known) -> Outcome {
+    let Known { figure, source } = known;
     let at = |value: f64| match condition.relation {
         Relation::Less => value < threshold,
         Relation::AtMost => value <= threshold,
         Relation::More => value > threshold,
         Relation::AtLeast => value >= threshold,
     };
-    let (holds, words) = match (at(known.low), at(known.high)) {
+    let (holds, words) = match (at(figure.low), at(figure.high)) {
         (true, true) => (Holds::Yes, "holds"),
         (false, false) => (Holds::No, "does not hold"),
         _ => (Holds::Undecided, "is not decided"),
     };
-    let shown = |value: f64| match &condition.against {
-        Against::Arm { .. } => grouped_decimal(value, 3),
-        Against::Value(_) if condition.metric.is_rate() => grouped_decimal(value, 2),
-        Against::Value(_) => format!("{} ms", grouped_decimal(value / 1e6, 3)),
+    let unit = unit(condition);
+    let shown = |value: f64| match unit {
+        Unit::Ratio => grouped_decimal(value, 3),
+        Unit::PerS => grouped_decimal(value, 2),
+        Unit::Ns => format!("{} ms", grouped_decimal(value / 1e6, 3)),
     };
     let what = match &condition.against {
         Against::Arm { label, .. } => format!(
@@ -87,15 +129,18 @@ fn decided(condition: &Condition, threshold: f64, known: &Known) -> Outcome {
         Against::Value(_) => format!("{} of {}", condition.metric.name(), condition.label),
     };
     Outcome {
+        condition: condition.to_string(),
         holds,
         why: format!(
-            "'{condition}' {words}: {what} is {} ({} to {}, {}), the threshold {}",
-            shown(known.point),
-            shown(known.low),
-            shown(known.high),
-            known.source,
+            "'{condition}' {words}: {what} is {} ({} to {}, {source}), the threshold {}",
+            shown(figure.point),
+            shown(figure.low),
+            shown(figure.high),
             shown(threshold)
         ),
+        unit,
+        threshold,
+        figure: Some(*figure),
     }
 }
 
@@ -143,9 +188,11 @@ fn of_blocks(logs: &[Option<f64>], staged: bool) -> Result<Known, String> {
         format!("{blocks} with this figure on both sides; two are the least, six are usual")
     })?;
     Ok(Known {
-        point: mean.exp(),
-        low: low.exp(),
-        high: high.exp(),
+        figure: Bounded {
+            point: mean.exp(),
+            low: low.exp(),
+            high: high.exp(),
+        },
         source: format!("95 % interval of {blocks}"),
     })
 }
@@ -164,9 +211,7 @@ fn apart(condition: &Condition, over: usize, comparison: &Comparison) -> Result<
         _ => (ratio.point, ratio.low, ratio.high),
     };
     Ok(Known {
-        point,
-        low,
-        high,
+        figure: Bounded { point, low, high },
         source: "95 % interval of the blocks of two runs made apart".to_owned(),
     })
 }
@@ -180,7 +225,7 @@ fn place(comparison: &Comparison, label: &str) -> Result<usize, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Holds, evaluate};
+    use super::{Holds, Unit, evaluate};
     use crate::stats::paired::{Options, PairedBlocks, compare_figures};
     use crate::stats::{Basis, Comparison, Condition, Summary};
 
@@ -246,6 +291,18 @@ mod tests {
             "'b.rps > 1.18 * a.rps' holds: rps of b divided by a's is 1.200 (1.186 to 1.214, 95 % \
              interval of 6 blocks), the threshold 1.180"
         );
+        assert_eq!(
+            (found.condition.as_str(), found.unit, found.threshold),
+            ("b.rps > 1.18 * a.rps", Unit::Ratio, 1.18)
+        );
+        let figure = found.figure.unwrap();
+        for (value, expected) in [
+            (figure.low, 1.1864),
+            (figure.point, 1.2),
+            (figure.high, 1.2138),
+        ] {
+            assert!((value - expected).abs() < 1e-4, "{figure:?}");
+        }
         let missing = Condition::parse("d.rps > a.rps").unwrap();
         assert!(evaluate(&missing, &comparison, &blocks).is_err());
     }
@@ -266,6 +323,7 @@ mod tests {
             let condition = Condition::parse(text).unwrap();
             let found = evaluate(&condition, &comparison, &PairedBlocks::default()).unwrap();
             assert_eq!(found.holds, Holds::Undecided);
+            assert_eq!(found.figure, None);
             assert!(found.why.contains("made apart"), "{}", found.why);
         }
         comparison.basis = Basis::BlocksApart {

@@ -6,7 +6,7 @@ mod evaluate;
 
 use std::fmt;
 
-pub use evaluate::{Holds, Outcome, evaluate};
+pub use evaluate::{Bounded, Holds, Outcome, Unit, evaluate};
 
 use super::metric::Metric;
 use super::words::one_line;

@@ -171,6 +171,7 @@ fn reported(run: &Run, kind: u8) {
         verdict: &stats::judge_together(&arms),
         comparison: comparison.as_ref(),
         waterfalls: &stats::waterfalls(&arms),
+        conditions: &[],
     };
     let page = match kind >> 4 & 3 {
         0 => report::text::compare(&findings),
