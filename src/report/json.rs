@@ -66,7 +66,7 @@ pub fn page(findings: &Findings<'_>) -> String {
             .map(|(arm, name)| Arm {
                 name,
                 setup: &arm.run.header,
-                figures: figures::Figures::of(arm.summary),
+                figures: figures::Figures::of(arm.run, arm.summary),
             })
             .collect(),
         comparison: findings.comparison.map(comparison::Shown::of),

@@ -3,7 +3,7 @@
 
 use super::agreement_tests::with_sample;
 use super::{html, json, markdown, samples, text};
-use crate::record::Run;
+use crate::record::{ClientFloor, Encryption, Experiment, Host, Run, RunHeader, TimeLimits};
 use crate::stats::fixture::{record, run};
 
 /// As in `text`: `PAIRBENCH_ACCEPT=1` writes the page anew.
@@ -216,6 +216,48 @@ fn every_field_is_in_the_schemas_page() {
             assert!(page.contains(&format!("`{field}`")), "`{field}` is nowhere");
         }
     });
+}
+
+/// A run's header with nothing left out.
+fn whole_header() -> RunHeader {
+    let text = || Some("text".to_owned());
+    RunHeader {
+        encryption: Some(Encryption::default()),
+        unordered_model: text(),
+        chat_template: text(),
+        prompt_parting: text(),
+        inserted_tokens: Some(1),
+        host: Some(Host {
+            online_cores: Some(1),
+            system: "Linux".to_owned(),
+            ..Host::default()
+        }),
+        time_limits: Some(TimeLimits::default()),
+        client_floor: Some(ClientFloor::default()),
+        client_floor_unused: text(),
+        experiment: Some(Experiment {
+            precision: Some(0.1),
+            blocks_wanted: Some(1),
+            max_time_s: Some(1.0),
+            primary: vec![String::new()],
+            fail_if: vec![String::new()],
+            shared_host: text(),
+            ..Experiment::default()
+        }),
+        ..RunHeader::default()
+    }
+}
+
+#[test]
+fn every_field_of_a_setup_is_in_the_schemas_page() {
+    let page = include_str!("../../docs/report-schema.md");
+    let setup = serde_json::to_value(whole_header()).expect("plain values");
+    let mut found = std::collections::BTreeSet::new();
+    fields(&setup, &mut found);
+    assert!(found.len() > 60, "{found:?}");
+    for field in found {
+        assert!(page.contains(&format!("`{field}`")), "`{field}` is nowhere");
+    }
 }
 
 /// Widths of the page's content in frames of these widths, as Chromium lays it

@@ -2,9 +2,10 @@
 
 use super::asked::{asked, foreign, server};
 use super::format::{ABSENT, Grid, fine_ms, line, ms, ms_row, number, token_source};
+use super::side_by_side::measured;
 use crate::record::Run;
 use crate::stats::words::{grouped, one_line, percent_off};
-use crate::stats::{Client, Summary, Tokens, order_may_be_lost};
+use crate::stats::{Arm, Client, Summary, Tokens, order_may_be_lost};
 
 pub(super) fn render(out: &mut String, run: &Run, summary: &Summary) {
     out.push('\n');
@@ -15,7 +16,8 @@ pub(super) fn render(out: &mut String, run: &Run, summary: &Summary) {
         &format!("{}: {}", one_line(&header.backend, 24), server(header)),
     );
     asked(out, &|property| property(header));
-    line(out, "started", &foreign(&header.started_utc));
+    out.push('\n');
+    measured(out, &[Arm { run, summary }], &[String::new()]);
     out.push('\n');
     counts(out, summary);
     throughput(out, summary);

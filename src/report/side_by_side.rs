@@ -5,7 +5,8 @@
 use super::asked::{asked, server, shared};
 use super::findings::Findings;
 use super::format::{Grid, line_at, wrap};
-use super::tables::{Line, Sheet, arms, compared, waterfall};
+use super::tables::{Line, Sheet, arms, compared, setup, waterfall};
+use crate::stats::Arm;
 
 pub(super) fn render(out: &mut String, findings: &Findings<'_>, names: &[String]) {
     out.push('\n');
@@ -15,6 +16,8 @@ pub(super) fn render(out: &mut String, findings: &Findings<'_>, names: &[String]
     for (arm, name) in findings.arms.iter().zip(names) {
         line_at(out, longest.unwrap_or(0), name, &server(&arm.run.header));
     }
+    out.push('\n');
+    measured(out, findings.arms, names);
     if let Some(comparison) = findings.comparison {
         for table in compared::tables(comparison) {
             out.push('\n');
@@ -47,6 +50,15 @@ pub(super) fn render(out: &mut String, findings: &Findings<'_>, names: &[String]
     }
     while out.ends_with("\n\n") {
         out.pop();
+    }
+}
+
+/// How it was measured, beyond what was asked of whom.
+pub(super) fn measured(out: &mut String, arms: &[Arm<'_>], names: &[String]) {
+    let rows = setup::more(arms, names);
+    let longest = rows.iter().map(|(name, _)| name.len()).max();
+    for (name, value) in &rows {
+        line_at(out, longest.unwrap_or(0), name, value);
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod charts;
 mod expected;
+mod setup;
 
 use serde_json::Value;
 
@@ -125,6 +126,14 @@ fn agree(findings: &Findings<'_>) {
         };
         for wanted in groups.iter().flatten().chain(&glance) {
             assert!(has(&rows, wanted), "{format} lacks {wanted:?}: {rows:#?}");
+        }
+        for (name, value) in setup::rows(&report) {
+            let wanted = match *format {
+                // Lines of text are broken within a value.
+                "text" => plain(page).contains(&format!("{name} {value}")),
+                _ => has(&rows, &[name.to_owned(), value.clone()]),
+            };
+            assert!(wanted, "{format} lacks {name}: `{value}`: {rows:#?}");
         }
         for said in words_of(&report) {
             assert!(plain(page).contains(&said), "{format} lacks `{said}`");

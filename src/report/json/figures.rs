@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::record::Run;
 use crate::stats::{self, Distribution, Summary};
 
 #[derive(Serialize)]
 pub(super) struct Figures<'a> {
     requests: Requests<'a>,
+    blocks: Option<Blocks>,
     elapsed_ns: Option<u64>,
     output_tokens_per_s: Option<f64>,
     total_tokens_per_s: Option<f64>,
@@ -33,6 +35,12 @@ struct Requests<'a> {
     failed: u64,
     failed_by_kind: &'a BTreeMap<String, u64>,
     unfinished: u64,
+}
+
+#[derive(Serialize)]
+struct Blocks {
+    played: usize,
+    cut: usize,
 }
 
 #[derive(Serialize)]
@@ -91,8 +99,9 @@ struct Client {
 }
 
 impl<'a> Figures<'a> {
-    pub(super) fn of(summary: &'a Summary) -> Self {
+    pub(super) fn of(run: &'a Run, summary: &'a Summary) -> Self {
         let latencies = &summary.latencies;
+        let blocks = &run.blocks;
         Self {
             requests: Requests {
                 planned: summary.counts.planned,
@@ -101,6 +110,10 @@ impl<'a> Figures<'a> {
                 failed_by_kind: &summary.counts.failed_by_kind,
                 unfinished: summary.counts.unfinished,
             },
+            blocks: run.header.experiment.as_ref().map(|_| Blocks {
+                played: blocks.len(),
+                cut: blocks.iter().filter(|block| block.cut).count(),
+            }),
             elapsed_ns: summary.elapsed_ns,
             output_tokens_per_s: summary.output_tokens_per_s,
             total_tokens_per_s: summary.total_tokens_per_s,

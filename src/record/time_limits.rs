@@ -1,0 +1,16 @@
+//! How long a run waited for its server. A request that outlasts a limit fails
+//! and counts as failed, so they belong to what was measured.
+
+use serde::{Deserialize, Serialize};
+
+/// The time limits of a run, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeLimits {
+    /// For a connection to be there.
+    pub connect_ns: u64,
+    /// For a request's first token; for the whole answer where it comes in one
+    /// piece.
+    pub first_token_ns: u64,
+    /// From one token to the next.
+    pub between_tokens_ns: u64,
+}
