@@ -3,6 +3,7 @@
 
 mod comparison;
 mod figures;
+mod server;
 mod waterfall;
 
 use serde::Serialize;

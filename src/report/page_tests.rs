@@ -131,6 +131,23 @@ fn foreign_words_stay_words() {
         header.command = vec![hostile.to_owned(), "```".to_owned()];
         header.client_floor = None;
         header.client_floor_unused = Some(hostile.to_owned());
+        let host = header.host.as_mut().expect("known");
+        (host.cpu, host.system) = (hostile.to_owned(), hostile.to_owned());
+        let of = header.experiment.as_mut().expect("an arm");
+        of.fail_if = vec![hostile.to_owned()];
+        for block in &mut run.blocks {
+            for name in [
+                ".success_count",
+                ".success_ns",
+                "_seconds_sum",
+                "_seconds_count",
+                "_total",
+            ] {
+                block
+                    .server_counters
+                    .insert(format!("{hostile}{name}"), 1.0);
+            }
+        }
         let failure = &mut run.records[3];
         failure.outcome = hostile.to_owned();
         failure.error = Some(hostile.to_owned());
@@ -151,7 +168,7 @@ fn foreign_words_stay_words() {
         assert!(!tame.contains("<script") && !tame.contains("<img") && !tame.contains("@all"));
         assert!(before.contains("\\<script\\>") && commands.contains("<script>"));
         let columns = |line: &str| line.replace("\\|", "").matches('|').count();
-        let broken = |line: &&str| line.starts_with('|') && !(4..=7).contains(&columns(line));
+        let broken = |line: &&str| line.starts_with('|') && !(4..=9).contains(&columns(line));
         let rows: Vec<&str> = before.lines().filter(broken).collect();
         assert!(rows.iter().all(|row| columns(row) == 3), "{rows:#?}");
         let report: serde_json::Value = serde_json::from_str(&json::page(findings)).expect("JSON");

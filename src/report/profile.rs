@@ -2,7 +2,7 @@
 
 use super::asked::{asked, foreign, server};
 use super::format::{ABSENT, Grid, fine_ms, line, ms, ms_row, number, token_source};
-use super::side_by_side::measured;
+use super::side_by_side::{measured, servers};
 use crate::record::Run;
 use crate::stats::words::{grouped, one_line, percent_off};
 use crate::stats::{Arm, Client, Summary, Tokens, order_may_be_lost};
@@ -23,6 +23,8 @@ pub(super) fn render(out: &mut String, run: &Run, summary: &Summary) {
     throughput(out, summary);
     latencies(out, summary);
     way(out, summary, header.stream);
+    let backend = [header.backend.clone()];
+    servers(out, &[Arm { run, summary }], &backend);
     out.push('\n');
     messages(out, summary, header.stream);
     if let Some(model) = &header.unordered_model {

@@ -2,10 +2,10 @@
 //! per figure, then each other arm against the first, and where the difference
 //! comes from.
 
-use super::asked::{asked, server, shared};
+use super::asked::{asked, server as who, shared};
 use super::findings::Findings;
 use super::format::{Grid, line_at, wrap};
-use super::tables::{Line, Sheet, arms, compared, setup, waterfall};
+use super::tables::{Line, Sheet, arms, compared, server, setup, waterfall};
 use crate::stats::Arm;
 
 pub(super) fn render(out: &mut String, findings: &Findings<'_>, names: &[String]) {
@@ -14,7 +14,7 @@ pub(super) fn render(out: &mut String, findings: &Findings<'_>, names: &[String]
     out.push('\n');
     let longest = names.iter().map(|name| name.chars().count()).max();
     for (arm, name) in findings.arms.iter().zip(names) {
-        line_at(out, longest.unwrap_or(0), name, &server(&arm.run.header));
+        line_at(out, longest.unwrap_or(0), name, &who(&arm.run.header));
     }
     out.push('\n');
     measured(out, findings.arms, names);
@@ -41,6 +41,7 @@ pub(super) fn render(out: &mut String, findings: &Findings<'_>, names: &[String]
             wrap(out, "  ", &source);
         }
     }
+    servers(out, findings.arms, names);
     out.push('\n');
     let plain_ratios = findings.comparison.is_none();
     grid(out, &arms::sheet(findings.arms, names, plain_ratios));
@@ -59,6 +60,18 @@ pub(super) fn measured(out: &mut String, arms: &[Arm<'_>], names: &[String]) {
     let longest = rows.iter().map(|(name, _)| name.len()).max();
     for (name, value) in &rows {
         line_at(out, longest.unwrap_or(0), name, value);
+    }
+}
+
+/// What the servers say of themselves; nothing where none does.
+pub(super) fn servers(out: &mut String, arms: &[Arm<'_>], names: &[String]) {
+    for (title, sheet) in server::tables(arms, names) {
+        out.push('\n');
+        wrap(out, "", &title);
+        grid(out, &sheet);
+    }
+    for note in server::notes(arms, names) {
+        wrap(out, "  ", &note);
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod charts;
 mod expected;
+mod server;
 mod setup;
 
 use serde_json::Value;
@@ -110,6 +111,7 @@ fn agree(findings: &Findings<'_>) {
         arms_rows(&report),
         waterfall_rows(&report),
     ];
+    let told = server::rows(&report);
     assert!(
         groups.iter().map(Vec::len).sum::<usize>() > 50
             && groups.iter().all(|rows| rows.len() > 10)
@@ -124,7 +126,7 @@ fn agree(findings: &Findings<'_>) {
             "text" => Vec::new(),
             _ => glance_rows(&report),
         };
-        for wanted in groups.iter().flatten().chain(&glance) {
+        for wanted in groups.iter().flatten().chain(&glance).chain(&told) {
             assert!(has(&rows, wanted), "{format} lacks {wanted:?}: {rows:#?}");
         }
         for (name, value) in setup::rows(&report) {

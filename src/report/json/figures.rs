@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::server;
 use crate::record::Run;
 use crate::stats::{self, Distribution, Summary};
 
@@ -26,6 +27,7 @@ pub(super) struct Figures<'a> {
     messages: Messages,
     way: Way<'a>,
     client: Client,
+    server: Option<server::Shown<'a>>,
 }
 
 #[derive(Serialize)]
@@ -138,6 +140,7 @@ impl<'a> Figures<'a> {
                 busiest_thread_wait_percent: summary.client.busiest_thread_wait_percent,
                 host_took_percent: summary.client.host_took_percent,
             },
+            server: summary.server.as_ref().map(server::Shown::of),
         }
     }
 }
