@@ -14,3 +14,18 @@ pub struct TimeLimits {
     /// From one token to the next.
     pub between_tokens_ns: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Host, RunHeader};
+
+    #[test]
+    fn older_records_have_neither_host_nor_limits() {
+        let older = serde_json::to_string(&RunHeader::default()).expect("plain values");
+        assert!(!older.contains("host") && !older.contains("time_limits"));
+        let header: RunHeader = serde_json::from_str(&older).expect("readable");
+        assert_eq!((header.host, header.time_limits), (None, None));
+        let host: Host = serde_json::from_str(r#"{"cores":2,"cpu":"x"}"#).expect("readable");
+        assert!(host.system.is_empty());
+    }
+}

@@ -109,10 +109,8 @@ fn the_policy_lets_the_pages_own_style_in_and_nothing_else() {
     });
 }
 
-#[test]
-fn foreign_words_stay_words() {
-    let hostile =
-        "</td><script>alert(1)</script><img src=x onerror=\"y\">|`a`|@all #1\u{1b}[2J\u{0}\n\n# h";
+/// Runs with these words wherever words come from elsewhere.
+fn foreign(hostile: &str) -> Vec<Run> {
     let mut runs = samples::experiment(&[0, 4]);
     for run in &mut runs {
         let header = &mut run.header;
@@ -157,6 +155,14 @@ fn foreign_words_stay_words() {
             }
         }
     }
+    runs
+}
+
+#[test]
+fn foreign_words_stay_words() {
+    let hostile =
+        "</td><script>alert(1)</script><img src=x onerror=\"y\">|`a`|@all #1\u{1b}[2J\u{0}\n\n# h";
+    let runs = foreign(hostile);
     with_sample(&runs, |findings| {
         let page = html::page(findings);
         sound(&page);

@@ -73,32 +73,17 @@ pub(super) fn rows(report: &Value) -> Vec<(&'static str, String)> {
                 of["system"].as_str().expect("a name")
             )
         }),
-        row("blocks", |arm| {
-            let of = &arm["setup"]["experiment"];
-            let wanted = match (of["precision"].is_null(), &of["blocks_wanted"]) {
-                (true, _) => format!("{} wanted", of["blocks"]),
-                (_, Value::Null) => format!(
-                    "{} of a pilot, which did not tell how many are wanted",
-                    of["blocks"]
-                ),
-                (_, wanted) => format!(
-                    "{} of a pilot, {wanted} wanted by what it found",
-                    of["blocks"]
-                ),
-            };
-            let played = &arm["figures"]["blocks"];
-            let cut = match played["cut"].as_u64().expect("a number") {
-                0 => String::new(),
-                cut => format!(" ({cut} of them cut short)"),
-            };
-            format!(
-                "{wanted}, {} played{cut}; {} requests each, one arm at a time, the order \
-                 alternating from a seeded start; each led in by one shortened request per slot, \
-                 throughput taken while every slot was busy",
-                figure(&played["played"], 1.0, 0),
-                of["block_requests"]
-            )
-        }),
+    ]
+    .into_iter()
+    .chain(laid_out(report))
+    .collect()
+}
+
+/// How the comparison was laid out.
+fn laid_out(report: &Value) -> Vec<(&'static str, String)> {
+    let row = |name, fact| row(report, name, fact);
+    vec![
+        row("blocks", blocks),
         row("precision wanted", |arm| {
             match &arm["setup"]["experiment"]["precision"] {
                 Value::Null => "none named".to_owned(),
@@ -139,6 +124,33 @@ pub(super) fn rows(report: &Value) -> Vec<(&'static str, String)> {
             named.unwrap_or("no condition named".to_owned())
         }),
     ]
+}
+
+fn blocks(arm: &Value) -> String {
+    let of = &arm["setup"]["experiment"];
+    let wanted = match (of["precision"].is_null(), &of["blocks_wanted"]) {
+        (true, _) => format!("{} wanted", of["blocks"]),
+        (_, Value::Null) => format!(
+            "{} of a pilot, which did not tell how many are wanted",
+            of["blocks"]
+        ),
+        (_, wanted) => format!(
+            "{} of a pilot, {wanted} wanted by what it found",
+            of["blocks"]
+        ),
+    };
+    let played = &arm["figures"]["blocks"];
+    let cut = match played["cut"].as_u64().expect("a number") {
+        0 => String::new(),
+        cut => format!(" ({cut} of them cut short)"),
+    };
+    format!(
+        "{wanted}, {} played{cut}; {} requests each, one arm at a time, the order \
+                 alternating from a seeded start; each led in by one shortened request per slot, \
+                 throughput taken while every slot was busy",
+        figure(&played["played"], 1.0, 0),
+        of["block_requests"]
+    )
 }
 
 #[test]
