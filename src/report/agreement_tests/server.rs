@@ -69,7 +69,7 @@ fn known_counters_stand_in_every_form() {
         let page = super::plain(&text::compare(findings));
         assert!(!page.contains("num_requests_running") && !page.contains("_bucket"));
         for said in [
-            "tis-chatbot: the time of turbomind is shorter than its tokens took to come",
+            "tis-chatbot: the times of turbomind end before the tokens had come",
             "Of a decoupled model, one that streams, a call is counted once",
         ] {
             assert!(page.contains(said), "{page}");

@@ -116,8 +116,7 @@ fn of_arm(of: &ServerFigures, name: &str) -> Vec<String> {
         .collect();
     if !short.is_empty() {
         notes.push(format!(
-            "{name}: the time of {} is shorter than its tokens took to come: it is not the \
-             engine's",
+            "{name}: the times of {} end before the tokens had come: they are not the engine's",
             short.join(", ")
         ));
     }
