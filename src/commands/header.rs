@@ -1,11 +1,14 @@
 //! The header of a run's records: its settings, made from the configuration
 //! and from what the probe found.
 
+use std::time::Duration;
+
 use backends::{Answer, Secret, ServerInfo};
 
 use crate::config::{Arm, Config};
 use crate::plan::Plan;
-use crate::record::{Encryption, FORMAT, RunHeader};
+use crate::record::{Encryption, FORMAT, RunHeader, TimeLimits};
+use crate::run::host;
 use crate::workload::Tokenizer;
 
 /// The header of one arm's run, started at `started_utc`.
@@ -63,6 +66,12 @@ pub(super) fn header(
         ),
         cores: std::thread::available_parallelism()
             .map_or(0, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),
+        host: Some(host()),
+        time_limits: Some(TimeLimits {
+            connect_ns: ns(arm.target.connect_timeout),
+            first_token_ns: ns(config.run.first_token_timeout),
+            between_tokens_ns: ns(config.run.token_timeout),
+        }),
         client_floor: None,
         client_floor_unused: None,
         experiment: None,
@@ -76,6 +85,10 @@ fn encryption(arm: &Arm) -> Option<Encryption> {
         trusted: tls.trusted().to_owned(),
         client_certificate: tls.has_identity(),
     })
+}
+
+fn ns(limit: Duration) -> u64 {
+    u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn hidden(keys: &[Secret], word: String) -> String {

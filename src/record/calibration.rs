@@ -27,6 +27,10 @@ pub struct Host {
     pub online_cores: Option<u32>,
     /// Model of the processor as the system names it; empty where it does not.
     pub cpu: String,
+    /// The operating system and its kernel; empty where it does not tell, and in
+    /// older files.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub system: String,
 }
 
 /// The load under which the instrument was measured.

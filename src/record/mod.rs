@@ -15,6 +15,7 @@ mod encryption;
 mod files;
 mod recorder;
 mod recount;
+mod time_limits;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +29,7 @@ pub use encryption::Encryption;
 pub use files::{check_parent, create_folder, load, save_recount, write_whole};
 pub use recorder::{Closed, Door, InMemory, Recorder, WAITING_BYTES_MAX};
 pub use recount::{Recount, RequestKey};
+pub use time_limits::TimeLimits;
 
 /// Version of the files' layout. A folder with another number is refused.
 pub const FORMAT: u32 = 1;
@@ -118,6 +120,12 @@ pub struct RunHeader {
     pub command: Vec<String>,
     /// Processor cores of the client's machine.
     pub cores: u32,
+    /// The client's machine; absent in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Host>,
+    /// How long the client waited before it gave up; absent in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_limits: Option<TimeLimits>,
     /// What a calibration at this load says of the client's own delay; absent
     /// where there was none that may be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,7 @@
 //! The lines of a page that say who was asked, what, and how.
 
 use super::format::{ABSENT, line};
-use crate::record::RunHeader;
+use crate::record::{Run, RunHeader};
 use crate::stats::Arm;
 use crate::stats::words::{counted, grouped, one_line};
 
@@ -45,9 +45,18 @@ pub(super) fn asked(out: &mut String, of: &dyn Fn(Property) -> String) {
 
 /// A property that all arms have, or each value with the arms that have it.
 pub(super) fn shared(arms: &[Arm<'_>], names: &[String], property: Property) -> String {
+    shared_fact(arms, names, &|run| property(&run.header))
+}
+
+/// The same of what a run's header alone does not tell.
+pub(super) fn shared_fact(
+    arms: &[Arm<'_>],
+    names: &[String],
+    fact: &dyn Fn(&Run) -> String,
+) -> String {
     let mut values: Vec<(String, Vec<&str>)> = Vec::new();
     for (arm, name) in arms.iter().zip(names) {
-        let value = property(&arm.run.header);
+        let value = fact(arm.run);
         match values.iter_mut().find(|(known, _)| *known == value) {
             Some((_, with)) => with.push(name),
             None => values.push((value, vec![name])),

@@ -4,6 +4,7 @@
 mod comparison;
 mod condition;
 mod figures;
+mod server;
 mod waterfall;
 
 use serde::Serialize;
@@ -75,7 +76,7 @@ pub fn page(findings: &Findings<'_>) -> String {
             .map(|(arm, name)| Arm {
                 name,
                 setup: &arm.run.header,
-                figures: figures::Figures::of(arm.summary),
+                figures: figures::Figures::of(arm.run, arm.summary),
             })
             .collect(),
         comparison: findings

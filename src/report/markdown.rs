@@ -6,7 +6,7 @@ use super::chart::Drawing;
 use super::drawings;
 use super::findings::Findings;
 use super::sentences::headline;
-use super::tables::{Line, Sheet, arms, compared, glance, setup, waterfall};
+use super::tables::{Line, Sheet, arms, compared, glance, server, setup, waterfall};
 use crate::stats::words::{counted, is_steering};
 
 /// The whole report. Ends with a line feed.
@@ -45,6 +45,11 @@ pub fn page(findings: &Findings<'_>) -> String {
     let plain_ratios = findings.plain_ratios();
     sheet(&mut out, &arms::sheet(findings.arms, &names, plain_ratios));
     list(&mut out, &arms::notes(findings.arms, &names, plain_ratios));
+    for (title, told) in server::tables(findings.arms, &names) {
+        heading(&mut out, &title);
+        sheet(&mut out, &told);
+    }
+    list(&mut out, &server::notes(findings.arms, &names));
     charts(&mut out, findings, &names);
     measured(&mut out, findings, &names);
     out

@@ -3,7 +3,7 @@
 
 use super::agreement_tests::with_sample;
 use super::{html, json, markdown, samples, text};
-use crate::record::Run;
+use crate::record::{ClientFloor, Encryption, Experiment, Host, Run, RunHeader, TimeLimits};
 use crate::stats::fixture::{record, run};
 
 /// As in `text`: `PAIRBENCH_ACCEPT=1` writes the page anew.
@@ -109,10 +109,8 @@ fn the_policy_lets_the_pages_own_style_in_and_nothing_else() {
     });
 }
 
-#[test]
-fn foreign_words_stay_words() {
-    let hostile =
-        "</td><script>alert(1)</script><img src=x onerror=\"y\">|`a`|@all #1\u{1b}[2J\u{0}\n\n# h";
+/// Runs with these words wherever words come from elsewhere.
+fn foreign(hostile: &str) -> Vec<Run> {
     let mut runs = samples::experiment(&[0, 4]);
     for run in &mut runs {
         let header = &mut run.header;
@@ -131,6 +129,23 @@ fn foreign_words_stay_words() {
         header.command = vec![hostile.to_owned(), "```".to_owned()];
         header.client_floor = None;
         header.client_floor_unused = Some(hostile.to_owned());
+        let host = header.host.as_mut().expect("known");
+        (host.cpu, host.system) = (hostile.to_owned(), hostile.to_owned());
+        let of = header.experiment.as_mut().expect("an arm");
+        of.fail_if = vec![hostile.to_owned()];
+        for block in &mut run.blocks {
+            for name in [
+                ".success_count",
+                ".success_ns",
+                "_seconds_sum",
+                "_seconds_count",
+                "_total",
+            ] {
+                block
+                    .server_counters
+                    .insert(format!("{hostile}{name}"), 1.0);
+            }
+        }
         let failure = &mut run.records[3];
         failure.outcome = hostile.to_owned();
         failure.error = Some(hostile.to_owned());
@@ -140,6 +155,14 @@ fn foreign_words_stay_words() {
             }
         }
     }
+    runs
+}
+
+#[test]
+fn foreign_words_stay_words() {
+    let hostile =
+        "</td><script>alert(1)</script><img src=x onerror=\"y\">|`a`|@all #1\u{1b}[2J\u{0}\n\n# h";
+    let runs = foreign(hostile);
     with_sample(&runs, |findings| {
         let page = html::page(findings);
         sound(&page);
@@ -151,7 +174,7 @@ fn foreign_words_stay_words() {
         assert!(!tame.contains("<script") && !tame.contains("<img") && !tame.contains("@all"));
         assert!(before.contains("\\<script\\>") && commands.contains("<script>"));
         let columns = |line: &str| line.replace("\\|", "").matches('|').count();
-        let broken = |line: &&str| line.starts_with('|') && !(4..=7).contains(&columns(line));
+        let broken = |line: &&str| line.starts_with('|') && !(4..=9).contains(&columns(line));
         let rows: Vec<&str> = before.lines().filter(broken).collect();
         assert!(rows.iter().all(|row| columns(row) == 3), "{rows:#?}");
         let report: serde_json::Value = serde_json::from_str(&json::page(findings)).expect("JSON");
@@ -216,6 +239,48 @@ fn every_field_is_in_the_schemas_page() {
             assert!(page.contains(&format!("`{field}`")), "`{field}` is nowhere");
         }
     });
+}
+
+/// A run's header with nothing left out.
+fn whole_header() -> RunHeader {
+    let text = || Some("text".to_owned());
+    RunHeader {
+        encryption: Some(Encryption::default()),
+        unordered_model: text(),
+        chat_template: text(),
+        prompt_parting: text(),
+        inserted_tokens: Some(1),
+        host: Some(Host {
+            online_cores: Some(1),
+            system: "Linux".to_owned(),
+            ..Host::default()
+        }),
+        time_limits: Some(TimeLimits::default()),
+        client_floor: Some(ClientFloor::default()),
+        client_floor_unused: text(),
+        experiment: Some(Experiment {
+            precision: Some(0.1),
+            blocks_wanted: Some(1),
+            max_time_s: Some(1.0),
+            primary: vec![String::new()],
+            fail_if: vec![String::new()],
+            shared_host: text(),
+            ..Experiment::default()
+        }),
+        ..RunHeader::default()
+    }
+}
+
+#[test]
+fn every_field_of_a_setup_is_in_the_schemas_page() {
+    let page = include_str!("../../docs/report-schema.md");
+    let setup = serde_json::to_value(whole_header()).expect("plain values");
+    let mut found = std::collections::BTreeSet::new();
+    fields(&setup, &mut found);
+    assert!(found.len() > 60, "{found:?}");
+    for field in found {
+        assert!(page.contains(&format!("`{field}`")), "`{field}` is nowhere");
+    }
 }
 
 /// Widths of the page's content in frames of these widths, as Chromium lays it

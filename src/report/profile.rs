@@ -2,9 +2,10 @@
 
 use super::asked::{asked, foreign, server};
 use super::format::{ABSENT, Grid, fine_ms, line, ms, ms_row, number, token_source};
+use super::side_by_side::servers;
 use crate::record::Run;
 use crate::stats::words::{grouped, one_line, percent_off};
-use crate::stats::{Client, Summary, Tokens, order_may_be_lost};
+use crate::stats::{Arm, Client, Summary, Tokens, order_may_be_lost};
 
 pub(super) fn render(out: &mut String, run: &Run, summary: &Summary) {
     out.push('\n');
@@ -21,6 +22,8 @@ pub(super) fn render(out: &mut String, run: &Run, summary: &Summary) {
     throughput(out, summary);
     latencies(out, summary);
     way(out, summary, header.stream);
+    let backend = [header.backend.clone()];
+    servers(out, &[Arm { run, summary }], &backend);
     out.push('\n');
     messages(out, summary, header.stream);
     if let Some(model) = &header.unordered_model {

@@ -4,7 +4,9 @@ mod experiment;
 
 use std::collections::BTreeMap;
 
-use crate::record::{ClientFloor, Delay, HopRecord, Mark, Record, Run, RunEnd};
+use crate::record::{
+    ClientFloor, Delay, HopRecord, Host, Mark, Record, Run, RunEnd, RunHeader, TimeLimits,
+};
 use crate::stats::fixture::{failed, header};
 pub(super) use experiment::{experiment, waterfalls};
 
@@ -193,6 +195,7 @@ fn sample(manner: &Manner) -> Run {
     header.concurrency = 32;
     header.num_prompts = 1_000;
     header.client_floor = floor(manner.backend);
+    machine(&mut header);
     Run {
         header,
         records,
@@ -215,6 +218,21 @@ fn sample(manner: &Manner) -> Run {
         damaged: Vec::new(),
         ..Run::default()
     }
+}
+
+/// What the run had for a machine, and how long it waited.
+fn machine(header: &mut RunHeader) {
+    header.host = Some(Host {
+        cores: 8,
+        online_cores: Some(16),
+        cpu: "AMD EPYC 7B13".to_owned(),
+        system: "Linux 6.1.0-18-amd64, Debian GNU/Linux 12 (bookworm)".to_owned(),
+    });
+    header.time_limits = Some(TimeLimits {
+        connect_ns: 10_000_000_000,
+        first_token_ns: 600_000_000_000,
+        between_tokens_ns: 1_500_000_000,
+    });
 }
 
 /// What a calibration says of the client, unless the backend cannot be

@@ -2,10 +2,11 @@
 //! per figure, then each other arm against the first, and where the difference
 //! comes from.
 
-use super::asked::{asked, server, shared};
+use super::asked::{asked, server as who, shared};
 use super::findings::Findings;
 use super::format::{Grid, line_at, wrap};
-use super::tables::{Line, Sheet, arms, compared, waterfall};
+use super::tables::{Line, Sheet, arms, compared, server, waterfall};
+use crate::stats::Arm;
 
 pub(super) fn render(out: &mut String, findings: &Findings<'_>, names: &[String]) {
     out.push('\n');
@@ -13,7 +14,7 @@ pub(super) fn render(out: &mut String, findings: &Findings<'_>, names: &[String]
     out.push('\n');
     let longest = names.iter().map(|name| name.chars().count()).max();
     for (arm, name) in findings.arms.iter().zip(names) {
-        line_at(out, longest.unwrap_or(0), name, &server(&arm.run.header));
+        line_at(out, longest.unwrap_or(0), name, &who(&arm.run.header));
     }
     if let Some(comparison) = findings.comparison {
         for table in compared::tables(comparison) {
@@ -38,6 +39,7 @@ pub(super) fn render(out: &mut String, findings: &Findings<'_>, names: &[String]
             wrap(out, "  ", &source);
         }
     }
+    servers(out, findings.arms, names);
     out.push('\n');
     let plain_ratios = findings.plain_ratios();
     grid(out, &arms::sheet(findings.arms, names, plain_ratios));
@@ -47,6 +49,18 @@ pub(super) fn render(out: &mut String, findings: &Findings<'_>, names: &[String]
     }
     while out.ends_with("\n\n") {
         out.pop();
+    }
+}
+
+/// What the servers say of themselves; nothing where none does.
+pub(super) fn servers(out: &mut String, arms: &[Arm<'_>], names: &[String]) {
+    for (title, sheet) in server::tables(arms, names) {
+        out.push('\n');
+        wrap(out, "", &title);
+        grid(out, &sheet);
+    }
+    for note in server::notes(arms, names) {
+        wrap(out, "  ", &note);
     }
 }
 

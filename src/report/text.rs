@@ -157,7 +157,7 @@ mod tests {
             "{all}"
         );
         arms[0].header.simulated = false;
-        assert!(!of_one(&arms[0]).contains("simulated"));
+        assert!(!of_one(&arms[0]).contains("is simulated"));
         let some = of_all(&arms[..2]);
         assert!(some.contains("The engine of tis is simulated"), "{some}");
     }

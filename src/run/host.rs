@@ -14,6 +14,28 @@ pub fn host() -> Host {
         cores: cores.map_or(0, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),
         online_cores: count(&online),
         cpu: model(&facts).unwrap_or_default().to_owned(),
+        system: system(
+            &read_to_string("/proc/sys/kernel/ostype").unwrap_or_default(),
+            &read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default(),
+            &read_to_string("/etc/os-release").unwrap_or_default(),
+        ),
+    }
+}
+
+/// `Linux 6.1.0, Debian GNU/Linux 12 (bookworm)`: the kernel, and what was built
+/// on it as its file os-release says. The family's name alone where the system
+/// tells neither.
+fn system(kind: &str, kernel: &str, os_release: &str) -> String {
+    let kernel = format!("{} {}", kind.trim(), kernel.trim());
+    let pretty = os_release
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    let name = pretty.unwrap_or_default().trim().trim_matches(['"', '\'']);
+    let parts = [kernel.trim(), name];
+    let told: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    match told.is_empty() {
+        true => std::env::consts::OS.to_owned(),
+        false => told.join(", "),
     }
 }
 
@@ -39,7 +61,7 @@ fn model(cpuinfo: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{count, host, model};
+    use super::{count, host, model, system};
 
     #[test]
     fn cores_are_counted() {
@@ -78,6 +100,24 @@ mod tests {
             (kept.online_cores, &kept.cpu),
             (free.online_cores, &free.cpu)
         );
+    }
+
+    #[test]
+    fn the_system_is_named() {
+        let debian = "ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_ID=12\n";
+        for (kind, kernel, release, expected) in [
+            (
+                "Linux\n",
+                "6.1.0-18-amd64\n",
+                debian,
+                "Linux 6.1.0-18-amd64, Debian GNU/Linux 12 (bookworm)",
+            ),
+            ("Linux\n", "6.1.0\n", "ID=x\n", "Linux 6.1.0"),
+            ("", "", "PRETTY_NAME='A B'\n", "A B"),
+            ("", "", "", std::env::consts::OS),
+        ] {
+            assert_eq!(system(kind, kernel, release), expected);
+        }
     }
 
     #[test]

@@ -42,6 +42,7 @@ fn host() -> Host {
         cores: 2,
         online_cores: Some(2),
         cpu: "a processor".to_owned(),
+        system: "a system".to_owned(),
     }
 }
 
@@ -143,8 +144,14 @@ fn a_calibration_of_other_circumstances_is_not_used() {
             ..host()
         },
     );
+    // A new kernel makes no other machine.
+    let renewed = Host {
+        system: "another system".to_owned(),
+        ..host()
+    };
     let table = [
         ("0.1.0", &this, 64, 1, "tis", None),
+        ("0.1.0", &renewed, 64, 1, "tis", None),
         ("0.1.0", &this, 32, 1, "tis", None),
         ("0.1.0", &this, 128, 1, "tis", None),
         ("0.1.0", &this, 31, 1, "tis", Some("64 requests in flight")),

@@ -19,6 +19,7 @@ mod paired;
 mod prompts;
 mod reason;
 mod sentence;
+mod server;
 mod start;
 mod steady;
 mod student;
@@ -59,6 +60,7 @@ pub use paired::{
 };
 pub use reason::Reason;
 pub use sentence::{caveats, headline, noun, sentence};
+pub use server::{HistogramFigures, ModelFigures, ServerFigures};
 pub use start::Start;
 pub use student::quantile as student_quantile;
 pub use summary::{Counts, Latencies, Summary, summarize};

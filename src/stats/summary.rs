@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::client::{Client, client};
 use super::distribution::Distribution;
+use super::server::{ServerFigures, server};
 use super::start::{Start, start};
 use super::steady;
 use super::tokens::{self, Counted, Messages, Recounts, Tokens};
@@ -85,6 +86,8 @@ pub struct Summary {
     pub start: Option<Start>,
     /// What the client did.
     pub client: Client,
+    /// What the server counted of itself; `None` where it tells nothing.
+    pub server: Option<ServerFigures>,
 }
 
 /// Makes all figures of a run. The order of its records does not matter.
@@ -121,6 +124,7 @@ pub fn summarize(run: &Run) -> Summary {
         // A block begins with a lead-in: nothing of it starts in a burst.
         start: start(&run.records).filter(|_| run.blocks.is_empty()),
         client: client(run),
+        server: server(run),
         counts,
         tokens,
     }

@@ -35,7 +35,7 @@ pub(super) fn figure(value: &Value, scale: f64, decimals: usize) -> String {
 }
 
 /// What the tables call a metric of the JSON.
-fn metric_words(key: &str) -> &str {
+pub(super) fn metric_words(key: &str) -> &str {
     match key {
         "output_tokens_per_s" => "output tokens/s",
         "total_tokens_per_s" => "total tokens/s",

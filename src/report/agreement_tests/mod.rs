@@ -4,6 +4,8 @@
 mod charts;
 mod expected;
 mod made_apart;
+mod server;
+mod setup;
 mod spreadsheet;
 mod words;
 
@@ -132,6 +134,7 @@ fn agree(findings: &Findings<'_>) -> [usize; 3] {
         arms_rows(&report),
         waterfall_rows(&report),
     ];
+    let told = server::rows(&report);
     assert!(groups.iter().all(|rows| rows.len() > 4));
     for ((format, page), read) in pages
         .iter()
@@ -143,8 +146,13 @@ fn agree(findings: &Findings<'_>) -> [usize; 3] {
             "text" => Vec::new(),
             _ => glance_rows(&report),
         };
-        for wanted in groups.iter().flatten().chain(&glance) {
+        for wanted in groups.iter().flatten().chain(&glance).chain(&told) {
             assert!(has(&rows, wanted), "{format} lacks {wanted:?}: {rows:#?}");
+        }
+        for (name, value) in setup::rows(&report) {
+            // A terminal has the short form: what was asked of whom.
+            let wanted = *format == "text" || has(&rows, &[name.to_owned(), value.clone()]);
+            assert!(wanted, "{format} lacks {name}: `{value}`: {rows:#?}");
         }
         agrees_in_words(format, page, &report);
     }

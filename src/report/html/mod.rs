@@ -10,7 +10,7 @@ use super::drawings;
 use super::findings::Findings;
 use super::format::capitalised;
 use super::sentences::headline;
-use super::tables::{arms, compared, glance, setup, waterfall};
+use super::tables::{arms, compared, glance, server, setup, waterfall};
 use crate::stats::words::counted;
 use crate::stats::{Holds, Waterfall};
 pub(super) use markup::escape;
@@ -32,6 +32,7 @@ pub fn page(findings: &Findings<'_>) -> String {
     let figures = arms::sheet(findings.arms, &names, plain_ratios);
     page.sheet("The arms", &figures);
     page.notes(&arms::notes(findings.arms, &names, plain_ratios));
+    servers(&mut page, findings, &names);
     page.section("Request by request, and over time");
     page.drawings(&drawings::of_runs(findings, &names), &names);
     measured(&mut page, findings, &names);
@@ -136,6 +137,20 @@ fn notes(of: &Waterfall, said: &mut BTreeSet<String>) -> Vec<String> {
         notes.push("The other parts: found as said above".to_owned());
     }
     notes
+}
+
+fn servers(page: &mut Page, findings: &Findings<'_>, names: &[String]) {
+    let tables = server::tables(findings.arms, names);
+    if tables.is_empty() {
+        return;
+    }
+    page.section(&capitalised(server::HEADING));
+    for (title, sheet) in &tables {
+        let title = capitalised(title);
+        page.raw(&format!("<h3>{}</h3>", escape(&title)));
+        page.sheet(&title, sheet);
+    }
+    page.notes(&server::notes(findings.arms, names));
 }
 
 fn measured(page: &mut Page, findings: &Findings<'_>, names: &[String]) {

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::server;
+use crate::record::Run;
 use crate::stats::{self, Distribution, Summary};
 
 #[derive(Serialize)]
 pub(super) struct Figures<'a> {
     requests: Requests<'a>,
+    blocks: Option<Blocks>,
     elapsed_ns: Option<u64>,
     output_tokens_per_s: Option<f64>,
     total_tokens_per_s: Option<f64>,
@@ -24,6 +27,7 @@ pub(super) struct Figures<'a> {
     messages: Messages,
     way: Way<'a>,
     client: Client,
+    server: Option<server::Shown<'a>>,
 }
 
 #[derive(Serialize)]
@@ -33,6 +37,12 @@ struct Requests<'a> {
     failed: u64,
     failed_by_kind: &'a BTreeMap<String, u64>,
     unfinished: u64,
+}
+
+#[derive(Serialize)]
+struct Blocks {
+    played: usize,
+    cut: usize,
 }
 
 #[derive(Serialize)]
@@ -100,8 +110,9 @@ struct Client {
 }
 
 impl<'a> Figures<'a> {
-    pub(super) fn of(summary: &'a Summary) -> Self {
+    pub(super) fn of(run: &'a Run, summary: &'a Summary) -> Self {
         let latencies = &summary.latencies;
+        let blocks = &run.blocks;
         Self {
             requests: Requests {
                 planned: summary.counts.planned,
@@ -110,6 +121,10 @@ impl<'a> Figures<'a> {
                 failed_by_kind: &summary.counts.failed_by_kind,
                 unfinished: summary.counts.unfinished,
             },
+            blocks: run.header.experiment.as_ref().map(|_| Blocks {
+                played: blocks.len(),
+                cut: blocks.iter().filter(|block| block.cut).count(),
+            }),
             elapsed_ns: summary.elapsed_ns,
             output_tokens_per_s: summary.output_tokens_per_s,
             total_tokens_per_s: summary.total_tokens_per_s,
@@ -134,6 +149,7 @@ impl<'a> Figures<'a> {
                 busiest_thread_wait_percent: summary.client.busiest_thread_wait_percent,
                 host_took_percent: summary.client.host_took_percent,
             },
+            server: summary.server.as_ref().map(server::Shown::of),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The sample arms as one experiment played them: in blocks, in turn.
 
+use std::collections::BTreeMap;
+
 use crate::record::{Block, Experiment, Record, Run};
 use crate::stats::{Estimate, Part, PartKind, Time, Waterfall};
 
@@ -25,7 +27,8 @@ pub(in super::super) fn experiment(places: &[usize]) -> Vec<Run> {
             let run = &mut runs[arm as usize];
             let records = run.records.iter_mut();
             let of_block = records.skip((number * REQUESTS) as usize);
-            let block = play(of_block.take(REQUESTS as usize), number, turn, now_ns);
+            let mut block = play(of_block.take(REQUESTS as usize), number, turn, now_ns);
+            block.server_counters = counters(&run.header.backend, number);
             now_ns = block.end_ns + 50_000_000;
             run.blocks.push(block);
         }
@@ -42,6 +45,59 @@ pub(in super::super) fn experiment(places: &[usize]) -> Vec<Run> {
         });
     }
     runs
+}
+
+/// What a server counts of itself in a block.
+fn counters(backend: &str, number: u32) -> BTreeMap<String, f64> {
+    let calls = f64::from(REQUESTS);
+    let mut counted = BTreeMap::new();
+    let mut model = |name: &str, calls: f64, us: [f64; 5]| {
+        counted.insert(format!("{name}.success_count"), calls);
+        let parts = [
+            "success",
+            "queue",
+            "compute_input",
+            "compute_infer",
+            "compute_output",
+        ];
+        for (part, us) in parts.into_iter().zip(us) {
+            // No two blocks alike.
+            let ns = us * 1e3 * calls * (1.0 + f64::from(number) / 37.0);
+            counted.insert(format!("{name}.{part}_ns"), ns);
+        }
+    };
+    if backend == "api_server" {
+        for (name, sum) in [
+            ("request_queue_time_seconds", 0.0013),
+            ("request_prefill_time_seconds", 0.0411),
+            ("request_prompt_tokens", 169.5),
+        ] {
+            let sum = sum * calls * (1.0 + f64::from(number) / 41.0);
+            counted.insert(format!("lmdeploy:{name}_sum"), sum);
+            counted.insert(format!("lmdeploy:{name}_count"), calls);
+            counted.insert(format!("lmdeploy:{name}_bucket"), calls * 7.0);
+        }
+        counted.insert("lmdeploy:generation_tokens_total".to_owned(), 5_696.0);
+        counted.insert("process_cpu_seconds_total".to_owned(), 3.17);
+        counted.insert("lmdeploy:num_requests_running".to_owned(), -1.0);
+        return counted;
+    }
+    model("turbomind", calls, [1_420.0, 12.5, 31.0, 1_350.0, 4.0]);
+    model(
+        "preprocessing",
+        calls,
+        [2_010.0, 420.0, 55.0, 1_490.0, 21.5],
+    );
+    model(
+        "postprocessing",
+        calls * 35.0,
+        [1_830.0, 210.0, 49.0, 1_530.0, 17.0],
+    );
+    counted.insert(
+        "postprocessing.fail_count".to_owned(),
+        f64::from(number % 2),
+    );
+    counted
 }
 
 /// Moves a slice of records to where a block begins, slot by slot.

@@ -5,6 +5,7 @@
 pub(super) mod arms;
 pub(super) mod compared;
 pub(super) mod glance;
+pub(super) mod server;
 pub(super) mod setup;
 pub(super) mod waterfall;
 

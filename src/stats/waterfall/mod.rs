@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use costs::{Costs, costs};
 use pace::Pace;
 use slice::{Slice, common_jobs, of_jobs, slices};
+pub(super) use slice::{arrivals, span};
 
 use super::comparison::{Estimate, Part, PartKind, Time, Waterfall};
 use super::instrument::floor_difference;

@@ -150,7 +150,7 @@ impl Slice<'_> {
 
 /// When the engine's messages arrived: of their own where the client chains the
 /// models, else those of the answer.
-pub(super) fn arrivals(record: &Record) -> &[Mark] {
+pub(in super::super) fn arrivals(record: &Record) -> &[Mark] {
     if record.engine_marks.is_empty() {
         &record.marks
     } else {
@@ -159,7 +159,7 @@ pub(super) fn arrivals(record: &Record) -> &[Mark] {
 }
 
 /// From the first mark to the last.
-pub(super) fn span(marks: &[Mark]) -> f64 {
+pub(in super::super) fn span(marks: &[Mark]) -> f64 {
     match marks {
         [first, .., last] => since_ns(last.at_ns, first.at_ns),
         _ => 0.0,
