@@ -1,6 +1,7 @@
 //! The report for an issue or a pull request, in GitHub's Markdown: verdict,
-//! what was found, the tables, and, folded, the charts' figures and how it was measured. Words from
-//! elsewhere cannot become markup, a mention or a link to an issue.
+//! what was found, the tables, and, folded, the charts' figures and how it was
+//! measured. Words from elsewhere cannot become markup, a mention or a link to an
+//! issue.
 
 use super::chart::Drawing;
 use super::drawings;
