@@ -117,7 +117,9 @@ pub const TEXT_BYTES_MAX: usize = 16 << 20;
 #[derive(Clone, Debug, Default)]
 pub struct Pulse(Arc<Beat>);
 
+/// In a cache line of its own: another thread looks at it.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 struct Beat {
     last_ns: AtomicU64,
     tokens: AtomicU64,
@@ -171,13 +173,18 @@ impl Pulse {
     }
 }
 
-/// Receives one request's messages and stamps them.
+/// Receives one request's messages and stamps them. In its first cache line is all
+/// that a mark needs.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct Sink {
     clock: Clock,
     pulse: Pulse,
-    trace: Trace,
+    marks: Vec<Mark>,
     tokens_so_far: u32,
+
+    /// What was seen but for the marks.
+    trace: Trace,
     engine_so_far: u32,
     open: [Option<u64>; 4],
     phase: Option<Hop>,
@@ -199,12 +206,12 @@ impl Sink {
         Self {
             clock,
             pulse,
+            marks: Vec::with_capacity(room),
+            tokens_so_far: 0,
             trace: Trace {
                 issued_ns,
-                marks: Vec::with_capacity(room),
                 ..Trace::default()
             },
-            tokens_so_far: 0,
             engine_so_far: 0,
             open: [None; 4],
             phase: None,
@@ -268,7 +275,7 @@ impl Sink {
             return;
         }
         self.trace.text.push_str(piece);
-        if self.trace.marks.len() == 1 {
+        if self.marks.len() == 1 {
             self.trace.first_text_bytes = self.trace.text.len();
         }
     }
@@ -317,7 +324,7 @@ impl Sink {
     /// Whether a piece with tokens has come.
     #[must_use]
     pub fn has_tokens(&self) -> bool {
-        !self.trace.marks.is_empty()
+        !self.marks.is_empty()
     }
 
     /// Ends the request, if that has not been done, and hands out what was seen.
@@ -330,20 +337,27 @@ impl Sink {
                 self.trace.hops[hop.index()].total_ns += inside_ns;
             }
         }
+        self.trace.marks = self.marks;
         self.trace
     }
 
+    #[inline]
     fn mark(&mut self, at_ns: u64, tokens: u32) {
-        if self.trace.marks.is_empty() {
-            self.turn(at_ns, self.phase);
-            self.trace.first_event_ns.get_or_insert(at_ns);
+        if self.marks.is_empty() {
+            self.first(at_ns);
         }
         self.tokens_so_far = self.tokens_so_far.saturating_add(tokens);
-        if self.trace.marks.len() == self.trace.marks.capacity() {
-            self.limit(self.trace.marks.len());
+        if self.marks.len() == self.marks.capacity() {
+            self.limit(self.marks.len());
         }
-        self.trace.marks.push(Mark { at_ns, tokens });
+        self.marks.push(Mark { at_ns, tokens });
         self.pulse.beat(at_ns);
+    }
+
+    #[cold]
+    fn first(&mut self, at_ns: u64) {
+        self.turn(at_ns, self.phase);
+        self.trace.first_event_ns.get_or_insert(at_ns);
     }
 
     /// Gives the request up when it has so many pieces that its answer does not
@@ -368,7 +382,7 @@ impl Sink {
 
     /// Books the time since the last turn on the phase that it was spent in.
     fn turn(&mut self, at_ns: u64, next: Option<Hop>) {
-        if self.trace.marks.is_empty() {
+        if self.marks.is_empty() {
             let spent_ns = at_ns.saturating_sub(self.phase_since_ns);
             match self.phase {
                 Some(hop) => self.trace.hops[hop.index()].until_first_ns += spent_ns,

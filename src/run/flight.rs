@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use backends::{Error, ErrorKind, Finish};
+use backends::{Error, ErrorKind, Finish, Pulse};
 use futures_util::future::BoxFuture;
 
 use super::silence::Post;
@@ -17,6 +17,8 @@ use super::silence::Post;
 /// combinators: each of those would have its state looked up for every token.
 pub(super) struct Flight<'a> {
     answer: BoxFuture<'a, Result<Finish, Error>>,
+    /// The post's own, at hand.
+    pulse: Pulse,
     post: &'a Post,
     /// Who the watch wakes.
     task: Option<Waker>,
@@ -30,8 +32,12 @@ impl<'a> Flight<'a> {
         stream: bool,
     ) -> Self {
         post.open(stream);
-        let task = None;
-        Self { answer, post, task }
+        Self {
+            answer,
+            pulse: post.pulse.clone(),
+            post,
+            task: None,
+        }
     }
 }
 
@@ -54,6 +60,9 @@ impl Future for Flight<'_> {
         {
             this.post.wakes(cx.waker());
             this.task = Some(cx.waker().clone());
+        }
+        if !this.pulse.is_given_up() {
+            return Poll::Pending;
         }
         Poll::Ready(Err(ready!(this.post.verdict())))
     }

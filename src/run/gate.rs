@@ -1,12 +1,13 @@
 //! Where the requests of one client thread leave: closed until the run starts,
 //! then open to one after the other in the order in which they came.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::OnceLock;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use backends::{Clock, Timers};
+use pin_project_lite::pin_project;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// How much earlier than due a wait by timer ends: tokio's timers are a
@@ -77,19 +78,48 @@ const LOOKS: u32 = 2;
 /// Does `act` when `work` has begun, and all tasks that it woke have had their
 /// turn, too: a call over a shared connection goes through several before it is
 /// written.
-pub(super) async fn once_begun<W: Future>(work: W, act: impl FnOnce()) -> W::Output {
-    let mut work = pin!(work);
-    for _ in 0..LOOKS {
-        if let Poll::Ready(output) = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
-            act();
-            return output;
-        }
-        // It comes back after the next look at the sockets, when those that are
-        // ready now have run.
-        tokio::task::yield_now().await;
+pub(super) fn once_begun<W: Future, A: FnOnce()>(work: W, act: A) -> OnceBegun<W, A> {
+    OnceBegun {
+        work,
+        act: Some(act),
+        looks: 0,
     }
-    act();
-    work.await
+}
+
+pin_project! {
+    /// Work, and what is to be done when it has begun. Flat on purpose: it is on the
+    /// way to every token.
+    pub(super) struct OnceBegun<W, A> {
+        #[pin]
+        work: W,
+        act: Option<A>,
+        looks: u32,
+    }
+}
+
+impl<W: Future, A: FnOnce()> Future for OnceBegun<W, A> {
+    type Output = W::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<W::Output> {
+        let this = self.project();
+        if *this.looks == LOOKS {
+            this.act.take().into_iter().for_each(|act| act());
+        }
+        let polled = this.work.poll(cx);
+        if this.act.is_none() {
+            return polled;
+        }
+        if polled.is_ready() {
+            this.act.take().into_iter().for_each(|act| act());
+        } else {
+            *this.looks += 1;
+            // It comes back after the next look at the sockets, when those that are
+            // ready now have run.
+            cx.waker().wake_by_ref();
+        }
+        polled
+    }
 }
 
 #[cfg(test)]

@@ -11,9 +11,10 @@ use std::ptr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use futures_util::future::BoxFuture;
+use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -210,7 +211,8 @@ impl Here {
     }
 }
 
-/// A task.
+/// A task, in a cache line of its own.
+#[repr(align(64))]
 pub(super) struct Entry {
     job: Arc<Job>,
     waker: Waker,
@@ -240,7 +242,8 @@ impl Entry {
     }
 }
 
-/// What a task is woken by.
+/// What a task is woken by, in a cache line of its own.
+#[repr(align(64))]
 struct Job {
     /// Of the entry; it may be another task's by now, which a turn more does no
     /// harm.
@@ -302,10 +305,8 @@ impl Spawner {
         F: Future<Output: Send> + Send + 'static,
     {
         let (tell, told) = oneshot::channel();
-        let work = async move {
-            // Nobody may wait for it.
-            let _ = tell.send(work.await);
-        };
+        let tell = Some(tell);
+        let work = Telling { work, tell };
         match &self.0 {
             Place::Runtime(runtime) => drop(runtime.spawn(work)),
             Place::Loop(remote) => {
@@ -324,6 +325,30 @@ impl Spawner {
             remote.over.store(true, Ordering::Release);
             remote.call();
         }
+    }
+}
+
+pin_project! {
+    /// Work whose end is told. Flat on purpose: it is on the way to every token.
+    struct Telling<F: Future> {
+        #[pin]
+        work: F,
+        tell: Option<oneshot::Sender<F::Output>>,
+    }
+}
+
+impl<F: Future> Future for Telling<F> {
+    type Output = ();
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let output = ready!(this.work.poll(cx));
+        if let Some(tell) = this.tell.take() {
+            // Nobody may wait for it.
+            let _ = tell.send(output);
+        }
+        Poll::Ready(())
     }
 }
 

@@ -69,7 +69,7 @@ impl Outcome {
                 piece = &piece[len..];
                 refused = receiver.take(&mut gulp, &mut state).err();
                 // Somebody may look at some pieces for long.
-                held.extend(state.calls.iter().map(|(_, call)| call.pieces.peek()));
+                held.extend(state.calls.iter().map(|(_, call)| call.peek()));
                 held.truncate(5);
             }
         }
@@ -91,19 +91,19 @@ impl Came {
     fn of(state: &mut State, key: usize) -> Self {
         let mut came = Self::default();
         let call = &mut state.calls[key];
-        if let Some(head) = call.head.take() {
+        if let Some(head) = call.rest.head.take() {
             came.status = head.status.map(|status| status.as_u16());
             came.headers = head.map;
         }
-        came.trailers = call.trailers.take();
-        came.over = call.over.clone().map(|how| {
+        came.trailers = call.rest.trailers.take();
+        came.over = call.over().cloned().map(|how| {
             how.map_err(|error| {
                 let words = error.to_string();
                 for_people(&Told::new(ErrorKind::Cut, words.clone()));
                 words
             })
         });
-        while let Some(piece) = state.calls[key].pieces.pop() {
+        while let Some(piece) = state.calls[key].pop() {
             came.body.extend_from_slice(&piece);
         }
         came

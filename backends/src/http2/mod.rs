@@ -150,11 +150,11 @@ impl Call {
     ) -> Poll<Result<(StatusCode, HeaderMap), Error>> {
         let mut state = self.shared.state();
         let call = &mut state.calls[self.key];
-        if let Some(head) = call.head.take() {
+        if let Some(head) = call.rest.head.take() {
             let status = head.status.unwrap_or_default();
             return Poll::Ready(Ok((status, head.map)));
         }
-        match &call.over {
+        match call.over() {
             Some(Err(error)) => Poll::Ready(Err(error.clone())),
             // Asked for twice.
             Some(Ok(())) => Poll::Ready(Err(Error::Undriven)),
@@ -179,19 +179,19 @@ impl Call {
             return Poll::Ready(Some(Ok(piece)));
         }
         let call = &mut state.calls[self.key];
-        match &call.over {
-            None => {
-                call.wait(cx);
-                Poll::Pending
-            }
-            Some(Ok(())) => Poll::Ready(None),
+        if !call.is_over {
+            call.wait(cx);
+            return Poll::Pending;
+        }
+        match call.over() {
             Some(Err(error)) => Poll::Ready(Some(Err(error.clone()))),
+            _ => Poll::Ready(None),
         }
     }
 
     /// What came behind the body, once.
     pub(crate) fn take_trailers(&mut self) -> Option<HeaderMap> {
-        self.shared.state().calls[self.key].trailers.take()
+        self.shared.state().calls[self.key].rest.trailers.take()
     }
 }
 

@@ -168,7 +168,7 @@ fn answered(
         if headers.status.is_some() || !ends_call {
             return Err(Violation::protocol("headers in the middle of an answer"));
         }
-        call.trailers = Some(headers.map);
+        call.rest.trailers = Some(headers.map);
     } else {
         let status = headers.status;
         let status = status.ok_or(Violation::protocol("an answer without a :status"))?;
@@ -178,7 +178,7 @@ fn answered(
                 false => Ok(()),
             };
         }
-        call.head = Some(headers);
+        call.rest.head = Some(headers);
         call.has_head = true;
         call.wake();
     }
@@ -209,7 +209,7 @@ fn data(head: Head, gulp: &Gulp, state: &mut State) -> Result<(), Violation> {
         to = from + payload.len();
     }
     state.deliver(key, gulp.share(from, to), head.len);
-    if head.has(flag::END_STREAM) && state.calls[key].over.is_none() {
+    if head.has(flag::END_STREAM) && !state.calls[key].is_over {
         state.finish(key, Ok(()));
     }
     Ok(())

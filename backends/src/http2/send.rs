@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::call::Call;
 use super::error::{Error, Reason, Violation};
 use super::frame::{Head, LARGEST, flag, kind};
-use super::state::{CALL_WINDOW_BYTES, LAST_CALL, State};
+use super::state::{LAST_CALL, State};
 
 impl State {
     /// A new call; its key.
@@ -21,12 +21,7 @@ impl State {
         if waiting > (LAST_CALL.saturating_sub(self.next_number)) / 2 {
             return Err(Error::Spent);
         }
-        let key = self.calls.insert(Call {
-            block,
-            body,
-            receive_window: i64::from(CALL_WINDOW_BYTES),
-            ..Call::default()
-        });
+        let key = self.calls.insert(Call::new(block, body));
         self.sending.push_back(key);
         self.send();
         self.wake_driver();
@@ -37,7 +32,7 @@ impl State {
     pub(super) fn send(&mut self) {
         let mut at = 0;
         while let Some(&key) = self.sending.get(at) {
-            let begun = self.calls[key].number != 0 || self.open_call(key);
+            let begun = self.calls[key].rest.number != 0 || self.open_call(key);
             if !begun {
                 // Nor can those behind it begin, and they are later.
                 return;
@@ -57,11 +52,12 @@ impl State {
             return false;
         }
         let call = &mut self.calls[key];
-        call.number = self.next_number;
+        call.rest.number = self.next_number;
         self.next_number += 2;
-        call.send_window = i64::from(self.peer.window_bytes);
-        self.numbers.insert(call.number, key);
-        let block = std::mem::take(&mut call.block);
+        call.rest.send_window = i64::from(self.peer.window_bytes);
+        self.numbers
+            .insert(call.rest.number, u32::try_from(key).unwrap_or(u32::MAX));
+        let block = std::mem::take(&mut call.rest.block);
         let mut kind = kind::HEADERS;
         let mut parts = block.chunks(self.peer.frame_bytes).peekable();
         while let Some(part) = parts.next() {
@@ -70,7 +66,7 @@ impl State {
                 len: part.len(),
                 kind,
                 flags: if last { flag::END_HEADERS } else { 0 },
-                stream: call.number,
+                stream: call.rest.number,
             };
             head.write(&mut self.out);
             self.out.extend_from_slice(part);
@@ -83,26 +79,26 @@ impl State {
     fn send_body(&mut self, key: usize) -> bool {
         let call = &mut self.calls[key];
         loop {
-            let window = call.send_window.min(self.send_window).max(0);
+            let window = call.rest.send_window.min(self.send_window).max(0);
             let window = usize::try_from(window).unwrap_or(usize::MAX);
-            let len = call.body.len().min(window).min(self.peer.frame_bytes);
-            if len == 0 && !call.body.is_empty() {
+            let len = call.rest.body.len().min(window).min(self.peer.frame_bytes);
+            if len == 0 && !call.rest.body.is_empty() {
                 return false;
             }
-            let part = call.body.split_to(len);
-            call.sent = call.body.is_empty();
+            let part = call.rest.body.split_to(len);
+            call.rest.sent = call.rest.body.is_empty();
             let head = Head {
                 len,
                 kind: kind::DATA,
-                flags: if call.sent { flag::END_STREAM } else { 0 },
-                stream: call.number,
+                flags: if call.rest.sent { flag::END_STREAM } else { 0 },
+                stream: call.rest.number,
             };
             head.write(&mut self.out);
             self.out.extend_from_slice(&part);
             let len = i64::try_from(len).unwrap_or(i64::MAX);
-            call.send_window -= len;
+            call.rest.send_window -= len;
             self.send_window -= len;
-            if call.sent {
+            if call.rest.sent {
                 return true;
             }
         }
@@ -121,8 +117,8 @@ impl State {
         if number == 0 {
             self.send_window = wider(self.send_window).ok_or(violation)?;
         } else if let Some(key) = self.find(number)? {
-            match wider(self.calls[key].send_window) {
-                Some(window) => self.calls[key].send_window = window,
+            match wider(self.calls[key].rest.send_window) {
+                Some(window) => self.calls[key].rest.send_window = window,
                 None => self.refuse(key, violation),
             }
         }
@@ -135,8 +131,8 @@ impl State {
         let difference = i64::from(bytes) - i64::from(self.peer.window_bytes);
         self.peer.window_bytes = bytes;
         for (_, call) in &mut self.calls {
-            call.send_window += difference;
-            if call.send_window > i64::from(LARGEST) {
+            call.rest.send_window += difference;
+            if call.rest.send_window > i64::from(LARGEST) {
                 let words = "a window of more than 2 GiB";
                 return Err(Violation::new(Reason::FLOW_CONTROL_ERROR, words));
             }

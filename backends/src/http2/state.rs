@@ -153,12 +153,12 @@ impl State {
             return;
         };
         self.sending.retain(|&sending| sending != key);
-        while let Some(piece) = call.pieces.pop() {
+        while let Some(piece) = call.pop() {
             self.took(piece.len());
         }
-        let open = self.numbers.remove(&call.number).is_some();
-        if call.number != 0 && (open || !call.sent) && self.failed.is_none() {
-            frame::reset(&mut self.out, call.number, Reason::CANCEL);
+        let open = self.numbers.remove(&call.rest.number).is_some();
+        if call.rest.number != 0 && (open || !call.rest.sent) && self.failed.is_none() {
+            frame::reset(&mut self.out, call.rest.number, Reason::CANCEL);
         }
         if open {
             // Its place may have been waited for.
@@ -173,13 +173,9 @@ impl State {
     #[inline]
     pub(super) fn take_piece(&mut self, key: usize) -> Option<Bytes> {
         let call = self.calls.get_mut(key)?;
-        let piece = call.pieces.pop()?;
-        let bytes = u32::try_from(piece.len()).unwrap_or(LARGEST);
-        call.untold += bytes;
-        if call.untold >= CALL_WINDOW_BYTES / 2 && call.over.is_none() {
-            call.receive_window += i64::from(call.untold);
-            frame::window_update(&mut self.out, call.number, call.untold);
-            call.untold = 0;
+        let piece = call.pop()?;
+        if let Some(untold) = call.untold() {
+            frame::window_update(&mut self.out, call.rest.number, untold);
             self.wake_driver();
         }
         self.took(piece.len());
@@ -216,7 +212,7 @@ impl State {
     #[inline]
     pub(super) fn find(&self, number: u32) -> Result<Option<usize>, Violation> {
         match self.numbers.get(&number) {
-            Some(&key) => Ok(Some(key)),
+            Some(&key) => Ok(usize::try_from(key).ok()),
             None if number % 2 == 1 && number < self.next_number => Ok(None),
             None => Err(Violation::protocol("a frame for a call that never was")),
         }
@@ -225,26 +221,26 @@ impl State {
     /// Nothing more comes for a call.
     pub(super) fn finish(&mut self, key: usize, how: Result<(), Error>) {
         let call = &mut self.calls[key];
-        if !call.sent {
+        if !call.rest.sent {
             // Nobody reads the rest of the message.
-            call.body = Bytes::new();
-            call.sent = true;
+            call.rest.body = Bytes::new();
+            call.rest.sent = true;
             self.sending.retain(|&sending| sending != key);
             if how.is_ok() {
-                frame::reset(&mut self.out, call.number, Reason::NO_ERROR);
+                frame::reset(&mut self.out, call.rest.number, Reason::NO_ERROR);
             }
         }
-        if call.number != 0 {
-            self.numbers.remove(&call.number);
+        if call.rest.number != 0 {
+            self.numbers.remove(&call.rest.number);
         }
-        call.over = Some(how);
+        call.finish(how);
         call.wake();
         self.send();
     }
 
     /// Ends a call whose answer breaks a rule.
     pub(super) fn refuse(&mut self, key: usize, violation: Violation) {
-        let number = self.calls[key].number;
+        let number = self.calls[key].rest.number;
         frame::reset(&mut self.out, number, violation.reason);
         self.finish(key, Err(Error::Violated(violation)));
     }
@@ -253,7 +249,7 @@ impl State {
     #[inline]
     pub(super) fn deliver(&mut self, key: usize, piece: Bytes, bytes: usize) {
         let call = &mut self.calls[key];
-        call.receive_window -= i64::try_from(bytes).unwrap_or(i64::MAX);
+        call.receive_window -= i32::try_from(bytes).unwrap_or(i32::MAX);
         if call.receive_window < 0 {
             let words = "more data than one call may have on its way";
             self.refuse(key, Violation::new(Reason::FLOW_CONTROL_ERROR, words));
@@ -261,10 +257,7 @@ impl State {
         }
         // What padding took can be sent again at once.
         let padding = bytes - piece.len();
-        if padding > 0 {
-            call.untold += u32::try_from(padding).unwrap_or(LARGEST);
-        }
-        call.pieces.push(piece);
+        call.push(piece);
         call.wake();
         if padding > 0 {
             self.took(padding);
@@ -282,9 +275,9 @@ impl State {
     /// The server takes no more calls.
     pub(super) fn said_goodbye(&mut self, goodbye: &Goodbye) {
         self.goodbye = Some(goodbye.clone());
-        let unbegun = |call: &Call| call.number == 0 || call.number > goodbye.last;
+        let unbegun = |call: &Call| call.rest.number == 0 || call.rest.number > goodbye.last;
         let calls = self.calls.iter();
-        let open = calls.filter(|(_, call)| call.over.is_none() && unbegun(call));
+        let open = calls.filter(|(_, call)| !call.is_over && unbegun(call));
         for key in open.map(|(key, _)| key).collect::<Vec<_>>() {
             self.finish(key, Err(Error::Unbegun(goodbye.clone())));
         }
@@ -305,9 +298,9 @@ impl State {
         self.sending.clear();
         self.numbers.clear();
         for (_, call) in &mut self.calls {
-            if call.over.is_none() {
-                call.sent = true;
-                call.over = Some(Err(error.clone()));
+            if !call.is_over {
+                call.rest.sent = true;
+                call.finish(Err(error.clone()));
                 call.wake();
             }
         }

@@ -1,12 +1,15 @@
 //! The answer to one streamed request: frames, and where they end. Counts no
 //! tokens.
 
-use std::task::{Context, Poll, Waker};
+use std::future::poll_fn;
+use std::mem::offset_of;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use super::client::Doubt;
 use super::grpc::Messages;
-use super::reply::{News, Reply};
+use super::reader::{Known, Reader};
+use super::reply::Reply;
 use super::status::{of_broken, of_frame, of_status};
 use crate::{Error, ErrorKind, Timers, event_loop};
 
@@ -14,25 +17,31 @@ use crate::{Error, ErrorKind, Timers, event_loop};
 /// once, as the request side is closed already.
 const CLOSING: Duration = Duration::from_millis(50);
 
-/// Frames of one request. Dropping it cancels the request.
+/// Frames of one request: what each of them needs in one cache line, and the rest.
+/// Dropping it cancels the request.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Answer {
     messages: Messages,
-    model: String,
-    id: String,
-    reply: Reply,
-    timers: Timers,
-    /// The last frame answers this request.
-    ours: bool,
+    reader: Reader,
+    /// The request's number.
+    id: u64,
     over: bool,
+
+    known: Known,
+    model: String,
+    timers: Timers,
     /// Frames that were for other requests.
     foreign: u64,
     doubt: Doubt,
 }
 
+const _: () = assert!(offset_of!(Answer, over) < 64);
+
 impl Answer {
     pub(super) fn new(
         messages: Messages,
+        known: &Known,
         model: String,
         id: u64,
         timers: Timers,
@@ -40,19 +49,19 @@ impl Answer {
     ) -> Self {
         Self {
             messages,
-            model,
-            id: id.to_string(),
-            reply: Reply::default(),
-            timers,
-            ours: false,
+            reader: Reader::default(),
+            id,
             over: false,
+            known: known.clone(),
+            model,
+            timers,
             foreign: 0,
             doubt,
         }
     }
 
-    /// Waits for the next frame, which [`Self::reply`] is then; false after the
-    /// one with the final flag. May be cancelled without losing a frame.
+    /// Waits for the next frame; `None` after the one with the final flag. May be
+    /// cancelled without losing a frame.
     ///
     /// The end is an error frame, the final flag, or the end of the stream,
     /// whichever comes first; the status of the call says nothing, it is OK
@@ -61,37 +70,33 @@ impl Answer {
     /// # Errors
     /// An error frame; [`ErrorKind::Cut`] when the stream breaks or ends
     /// without either.
-    pub(super) async fn next(&mut self) -> Result<bool, Error> {
-        self.reply.let_go();
+    pub(super) async fn next(&mut self) -> Result<Option<Reply>, Error> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Reply>, Error>> {
         while !self.over {
-            let message = match self.messages.next().await {
+            let message = match ready!(self.messages.poll_next(cx)) {
                 Ok(Some(message)) => message,
-                Ok(None) => return Err(self.broken_off()),
+                Ok(None) => return Poll::Ready(Err(self.broken_off())),
                 Err(status) => {
                     self.over = true;
-                    return Err(of_status(&self.what(), &status));
+                    return Poll::Ready(Err(of_status(&self.what(), &status)));
                 }
             };
-            match self.reply.read_stream(message) {
-                // Whose it is was settled with the one before.
-                Ok(News::Contents) => {}
-                Ok(News::Any) => self.ours = self.is_ours()?,
+            let reply = match self.reader.read(message, &self.known) {
+                Ok(reply) => reply,
                 Err(broken) => {
                     self.over = true;
-                    return Err(of_broken(&self.what(), broken));
+                    return Poll::Ready(Err(of_broken(&self.what(), broken)));
                 }
-            }
-            if self.ours {
-                return Ok(true);
+            };
+            if self.is_ours(&reply)? {
+                return Poll::Ready(Ok(Some(reply)));
             }
             self.foreign += 1;
         }
-        Ok(false)
-    }
-
-    /// The frame that has come.
-    pub(super) fn reply(&self) -> &Reply {
-        &self.reply
+        Poll::Ready(Ok(None))
     }
 
     /// Whether nothing follows the frame that has come.
@@ -117,28 +122,32 @@ impl Answer {
     }
 
     /// Whether the frame answers this request; an error, if that is what it says.
-    fn is_ours(&mut self) -> Result<bool, Error> {
-        let reply = &self.reply;
+    #[inline]
+    fn is_ours(&mut self, reply: &Reply) -> Result<bool, Error> {
         let id = reply.id();
-        if !id.is_empty() && id != self.id.as_bytes() {
+        if !id.is_empty() && !is_number(id, self.id) {
             // Requests may share a stream; this one was opened for one alone,
             // but a proxy in between may know better.
             return Ok(false);
         }
         self.over = reply.final_flag() == Some(true);
-        let words = reply.error_message();
-        if !words.is_empty() {
-            self.over = true;
-            let words = String::from_utf8_lossy(words);
-            return Err(of_frame(&self.model, &words, reply.final_flag().is_some()));
-        }
-        if !reply.has_response() {
-            self.over = true;
-            let words = "sent a frame with neither a response nor an error";
-            let words = format!("`{}` {words}", self.model);
-            return Err(Error::new(ErrorKind::Malformed, words));
+        if !reply.error_message().is_empty() || !reply.has_response() {
+            return Err(self.refusal(reply));
         }
         Ok(true)
+    }
+
+    /// What a frame says that is no piece of an answer.
+    #[cold]
+    fn refusal(&mut self, reply: &Reply) -> Error {
+        self.over = true;
+        let (model, words) = (&self.model, reply.error_message());
+        if words.is_empty() {
+            let words = "sent a frame with neither a response nor an error";
+            return Error::new(ErrorKind::Malformed, format!("`{model}` {words}"));
+        }
+        let words = String::from_utf8_lossy(words);
+        of_frame(model, &words, reply.final_flag().is_some())
     }
 
     /// Lets the server close the stream, so that it is not reset behind a
@@ -163,11 +172,63 @@ impl Answer {
     }
 }
 
+/// Whether `digits` are how a number is written.
+#[inline]
+fn is_number(digits: &[u8], number: u64) -> bool {
+    let mut rest = number;
+    for &digit in digits.iter().rev() {
+        let last = u8::try_from(rest % 10).unwrap_or_default();
+        if digit != b'0' + last {
+            return false;
+        }
+        rest /= 10;
+    }
+    let leads = digits.first() == Some(&b'0') && digits.len() > 1;
+    rest == 0 && !digits.is_empty() && !leads
+}
+
 impl Drop for Answer {
     /// An answer that is dropped before its end was given up.
     fn drop(&mut self) {
         if self.over {
             self.doubt.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, proptest};
+
+    use super::is_number;
+
+    #[test]
+    fn a_number_is_written_in_one_way() {
+        for (digits, number, is) in [
+            ("", 0, false),
+            ("0", 0, true),
+            ("00", 0, false),
+            ("07", 7, false),
+            ("7", 7, true),
+            ("7", 17, false),
+            ("17", 7, false),
+            ("1:", 20, false),
+            ("18446744073709551615", u64::MAX, true),
+            ("28446744073709551615", u64::MAX, false),
+            ("118446744073709551615", u64::MAX, false),
+        ] {
+            assert_eq!(is_number(digits.as_bytes(), number), is, "{digits}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn as_it_is_printed(number in any::<u64>(), other in any::<u64>(), few in 0_u64..1000) {
+            for number in [number, few] {
+                let digits = number.to_string();
+                assert!(is_number(digits.as_bytes(), number));
+                assert_eq!(is_number(digits.as_bytes(), other), number == other);
+            }
         }
     }
 }

@@ -105,8 +105,8 @@ pub(super) async fn text_of(
                 pending = text.stepped(covers, step, open, sink)?;
             }
             came = answer.next(), if open => {
-                if came? {
-                    text.arrived(&mut progress, answer.reply(), sink)?;
+                if let Some(reply) = came? {
+                    text.arrived(&mut progress, &reply, sink)?;
                 }
                 if answer.is_over() {
                     open = false;

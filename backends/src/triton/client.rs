@@ -19,6 +19,7 @@ use super::dial::{Dial, HTTP2};
 use super::grpc;
 use super::line::{self, Line, Origin};
 use super::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
+use super::reader::Known;
 use super::reply::Reply;
 use super::status::{chain_of, of_broken, of_status};
 use super::wire::MESSAGE_LIMIT_BYTES;
@@ -45,6 +46,8 @@ pub(super) struct Client {
     timers: Timers,
     /// Memory for long messages.
     budget: Budget,
+    /// What its streams know of messages.
+    known: Known,
     shared: Arc<Shared>,
     /// Held by whoever opens the shared connection; the number of the last.
     opening: tokio::sync::Mutex<u64>,
@@ -133,6 +136,7 @@ impl Client {
             probe_timeout: target.probe_timeout,
             timers: Timers::here(),
             budget: Budget::default(),
+            known: Known::default(),
             shared: Arc::default(),
             opening: tokio::sync::Mutex::default(),
         })
@@ -342,7 +346,10 @@ impl Client {
         let mut doubt = self.doubt(&line);
         let timers = self.timers.clone();
         match grpc::call(line, STREAM_INFER, &self.headers, message, &self.budget).await {
-            Ok(messages) => Ok(Answer::new(messages, model.to_owned(), id, timers, doubt)),
+            Ok(messages) => {
+                let model = model.to_owned();
+                Ok(Answer::new(messages, &self.known, model, id, timers, doubt))
+            }
             Err(status) => {
                 doubt.clear();
                 Err(of_status(&format!("`{model}`"), &status))

@@ -220,8 +220,8 @@ impl Wire {
         };
         let mut whole = String::new();
         let mut counted = None;
-        while answer.next().await? {
-            let response = answer.reply();
+        while let Some(response) = answer.next().await? {
+            let response = &response;
             if let Some(progress) = &mut progress
                 && let Some(length) = wire::output(response, LENGTH)?
             {

@@ -75,21 +75,21 @@ impl Backend for Direct {
         let mut answer = self.client.stream(line, model, request.id, call).await?;
         let prompt_tokens = u32::try_from(request.token_ids.len()).unwrap_or(u32::MAX);
         let mut progress = Progress::after(prompt_tokens);
-        while answer.next().await? {
-            let reply = answer.reply();
-            let Some(length) = length_of(reply)? else {
+        let stream = request.stream;
+        while let Some(reply) = answer.next().await? {
+            let Some(length) = length_of(&reply)? else {
                 sink.event();
                 continue;
             };
             let before = progress.total();
-            let total = progress.advance(reply, length)?;
-            if request.stream {
+            let total = progress.advance(&reply, length)?;
+            if stream {
                 sink.tokens_so_far(total);
             } else {
                 sink.event();
             }
             // A length alone is no answer: the ids have to be there.
-            progress.ids(reply, before)?;
+            progress.ids(&reply, before)?;
         }
         if !request.stream {
             sink.tokens_so_far(progress.total());

@@ -18,6 +18,7 @@ use super::proto::{
     ModelConfig, ModelConfigResponse, ModelInferResponse, ModelStatisticsResponse,
     ModelStreamInferResponse,
 };
+use super::reader::{Known, Reader};
 use super::reply::Reply;
 use super::turbomind::{Progress, length_of};
 use super::{repository, status, texts, wire};
@@ -82,11 +83,11 @@ fn called(pieces: &[&[u8]]) -> (Vec<Bytes>, Result<(), ()>) {
 /// or refused in words.
 fn followed(messages: &[Bytes]) {
     let mut progress = Progress::after(2);
-    let mut reply = Reply::default();
+    let (mut reader, known) = (Reader::default(), Known::default());
     for message in messages {
-        if reply.read_stream(message.clone()).is_err() {
+        let Ok(reply) = reader.read(message.clone(), &known) else {
             return;
-        }
+        };
         let before = progress.total();
         let step = length_of(&reply).and_then(|length| match length {
             Some(length) => {
@@ -106,21 +107,35 @@ fn followed(messages: &[Bytes]) {
 /// Bytes as a message of a stream: what prost reads is read as the same, by a
 /// reader that has read another before.
 pub(super) fn streamed(bytes: &[u8]) {
-    let mut reply = Reply::default();
-    let before = reply.read_stream(used().encode_to_vec().into());
+    let (mut reader, known) = (Reader::default(), Known::default());
+    let before = reader.read(used().encode_to_vec().into(), &known);
     assert!(before.is_ok(), "a good message");
-    let read = reply.read_stream(Bytes::copy_from_slice(bytes));
+    let read = reader.read(Bytes::copy_from_slice(bytes), &known);
     if let Ok(message) = ModelStreamInferResponse::decode(bytes) {
-        assert!(read.is_ok(), "prost reads it");
-        agrees(&reply, &message);
+        assert!(read.is_ok(), "prost reads it: {read:?}");
+        read.iter().for_each(|reply| agrees(reply, &message));
+        again(bytes, &message);
     }
     match read {
-        Ok(_) => outputs(&reply),
+        Ok(reply) => {
+            outputs(&reply);
+            let words = String::from_utf8_lossy(reply.error_message()).into_owned();
+            let from_model = reply.final_flag().is_some();
+            for_people(&status::of_frame("m", &words, from_model));
+        }
         Err(broken) => for_people(&status::of_broken("the stream", broken)),
     }
-    let words = String::from_utf8_lossy(reply.error_message()).into_owned();
-    let from_model = reply.final_flag().is_some();
-    for_people(&status::of_frame("m", &words, from_model));
+}
+
+/// The same bytes come twice on one stream and then on another, which knows them.
+fn again(bytes: &[u8], message: &ModelStreamInferResponse) {
+    let known = Known::default();
+    let mut readers = [(); 2].map(|()| Reader::default());
+    for stream in [0, 0, 1] {
+        let read = readers[stream].read(Bytes::copy_from_slice(bytes), &known);
+        assert!(read.is_ok(), "it did before: {read:?}");
+        read.iter().for_each(|reply| agrees(reply, message));
+    }
 }
 
 /// A message of which nothing must show in the next.

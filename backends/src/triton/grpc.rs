@@ -68,7 +68,7 @@ pub(super) async fn call(
                 return Err(status);
             }
             Ok(Messages {
-                share: Share::of(budget),
+                budget: budget.clone(),
                 ..Messages::of(response.into_body(), http, status.is_some())
             })
         }
@@ -86,17 +86,27 @@ pub(super) trait Pieces {
 
 /// The messages of one call. Dropping it cancels the call.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Messages<B = Received> {
     body: B,
+    /// What has come of messages that are not whole, or not the next; mostly nothing,
+    /// and then no memory that would have to be looked at.
+    rest: Option<Box<Rest>>,
     http: StatusCode,
     /// The status came with the headers: there are no trailers.
     has_status: bool,
+    over: bool,
+    budget: Budget,
+}
+
+/// What follows the last message that was taken.
+#[derive(Debug)]
+struct Rest {
     /// What is left of the last piece, when `partial` is empty.
     piece: Bytes,
     /// The begin of a message that comes in several pieces.
     partial: BytesMut,
-    over: bool,
-    /// What `partial` may take, if that is much.
+    /// What that may take, if it is much.
     share: Share,
 }
 
@@ -106,12 +116,11 @@ impl<B: Pieces> Messages<B> {
     pub(super) fn of(body: B, http: StatusCode, has_status: bool) -> Self {
         Self {
             body,
+            rest: None,
             http,
             has_status,
-            piece: Bytes::new(),
-            partial: BytesMut::new(),
             over: false,
-            share: Share::default(),
+            budget: Budget::default(),
         }
     }
 
@@ -126,84 +135,74 @@ impl<B: Pieces> Messages<B> {
     }
 
     /// As [`Self::next`].
+    #[inline]
     pub(super) fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, Status>> {
         while !self.over {
-            match self.whole() {
-                Ok(None) => {}
-                Ok(message) => return Poll::Ready(Ok(message)),
-                Err(status) => {
-                    self.over = true;
-                    return Poll::Ready(Err(status));
+            if self.rest.is_some() {
+                match self.whole() {
+                    Ok(None) => {}
+                    Ok(message) => return Poll::Ready(Ok(message)),
+                    Err(status) => return self.ended(Err(status)),
                 }
             }
-            let end = match std::task::ready!(self.body.poll_piece(cx)) {
-                Some(Ok(piece)) => {
-                    self.take(piece);
-                    continue;
+            match std::task::ready!(self.body.poll_piece(cx)) {
+                Some(Ok(piece)) if self.rest.is_none() && is_whole(&piece) => {
+                    // Mostly a piece is a message.
+                    let mut message = piece;
+                    message.advance(PREFIX_BYTES);
+                    return Poll::Ready(Ok(Some(message)));
                 }
-                Some(Err(status)) => Err(status),
+                Some(Ok(piece)) => self.keep(piece),
+                Some(Err(status)) => return self.ended(Err(status)),
                 None => {
                     let trailers = self.body.take_trailers();
-                    self.end(trailers.as_ref())
+                    let end = self.end(trailers.as_ref());
+                    return self.ended(end);
                 }
-            };
-            self.over = true;
-            return Poll::Ready(end.map(|()| None));
+            }
         }
         Poll::Ready(Ok(None))
     }
 
-    fn take(&mut self, piece: Bytes) {
-        if self.partial.is_empty() && self.piece.is_empty() {
-            self.piece = piece;
-            return;
-        }
-        self.partial.extend_from_slice(&self.piece);
-        self.piece = Bytes::new();
-        self.partial.extend_from_slice(&piece);
+    #[inline(never)]
+    fn keep(&mut self, piece: Bytes) {
+        let budget = &self.budget;
+        let rest = self.rest.get_or_insert_with(|| Box::new(Rest::of(budget)));
+        rest.take(piece);
+    }
+
+    #[cold]
+    fn ended(&mut self, how: Result<(), Status>) -> Poll<Result<Option<Bytes>, Status>> {
+        self.over = true;
+        Poll::Ready(how.map(|()| None))
     }
 
     /// The next message, if all of it is there.
+    #[inline(never)]
     fn whole(&mut self) -> Result<Option<Bytes>, Status> {
-        let there: &[u8] = if self.partial.is_empty() {
-            &self.piece
-        } else {
-            &self.partial
-        };
-        let Some((prefix, rest)) = there.split_first_chunk::<PREFIX_BYTES>() else {
+        let Some(there) = &mut self.rest else {
             return Ok(None);
         };
-        let [flag, length @ ..] = *prefix;
-        let len = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        let Some((flag, len)) = prefix(there.bytes()) else {
+            return Ok(None);
+        };
         if flag != 0 || len > MESSAGE_LIMIT_BYTES {
             return Err(self.unreadable(flag, len));
         }
-        let have = rest.len();
-        if self.partial.is_empty() {
-            if have == len {
-                // Mostly a piece is a message.
-                let mut message = std::mem::take(&mut self.piece);
-                message.advance(PREFIX_BYTES);
-                return Ok(Some(message));
+        if let Some(message) = there.split(len) {
+            if there.is_empty() {
+                self.rest = None;
             }
-            if have > len {
-                let mut message = self.piece.split_to(PREFIX_BYTES + len);
-                message.advance(PREFIX_BYTES);
-                return Ok(Some(message));
-            }
-            if len > TRUSTED_BYTES && !self.share.take(len) {
+            return Ok(Some(message));
+        }
+        if there.partial.is_empty() {
+            if len > TRUSTED_BYTES && !there.share.take(len) {
                 return Err(too_much(len));
             }
-            self.partial.reserve(PREFIX_BYTES + len.min(TRUSTED_BYTES));
-            self.partial.extend_from_slice(&self.piece);
-            self.piece = Bytes::new();
-        } else if have >= len {
-            let mut message = self.partial.split_to(PREFIX_BYTES + len).freeze();
-            message.advance(PREFIX_BYTES);
-            return Ok(Some(message));
+            there.collect(PREFIX_BYTES + len.min(TRUSTED_BYTES));
         }
         Ok(None)
     }
@@ -230,7 +229,7 @@ impl<B: Pieces> Messages<B> {
 
     /// What the end of the answer means.
     fn end(&self, trailers: Option<&HeaderMap>) -> Result<(), Status> {
-        if trailers.is_none() && !(self.partial.is_empty() && self.piece.is_empty()) {
+        if trailers.is_none() && self.rest.as_ref().is_some_and(|rest| !rest.is_empty()) {
             return Err(Status::internal("Unexpected EOF decoding stream."));
         }
         match trailers.and_then(Status::from_header_map) {
@@ -240,6 +239,76 @@ impl<B: Pieces> Messages<B> {
             None => Err(without_status(self.http)),
         }
     }
+}
+
+impl Rest {
+    fn of(budget: &Budget) -> Self {
+        Self {
+            piece: Bytes::new(),
+            partial: BytesMut::new(),
+            share: Share::of(budget),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self.partial.is_empty() {
+            true => &self.piece,
+            false => &self.partial,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bytes().is_empty()
+    }
+
+    fn take(&mut self, piece: Bytes) {
+        if self.is_empty() {
+            self.piece = piece;
+            return;
+        }
+        self.collect(piece.len());
+        self.partial.extend_from_slice(&piece);
+    }
+
+    /// Has what there is in memory of its own, with room for a message of so many
+    /// bytes.
+    fn collect(&mut self, bytes: usize) {
+        if self.partial.is_empty() {
+            self.partial.reserve(bytes);
+            self.partial.extend_from_slice(&self.piece);
+            self.piece = Bytes::new();
+        }
+    }
+
+    /// The first message, without its prefix, which says that it has `len` bytes.
+    fn split(&mut self, len: usize) -> Option<Bytes> {
+        let end = PREFIX_BYTES + len;
+        if self.bytes().len() < end {
+            return None;
+        }
+        let mut message = match self.partial.is_empty() {
+            true => self.piece.split_to(end),
+            false => self.partial.split_to(end).freeze(),
+        };
+        message.advance(PREFIX_BYTES);
+        Some(message)
+    }
+}
+
+/// The flag of a prefix and the length that it states; `None` where not all of it
+/// is there.
+#[inline]
+fn prefix(bytes: &[u8]) -> Option<(u8, usize)> {
+    let [flag, length @ ..] = *bytes.first_chunk::<PREFIX_BYTES>()?;
+    let len = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+    Some((flag, len))
+}
+
+/// Whether a piece is one message, and that a usual one.
+#[inline]
+fn is_whole(piece: &[u8]) -> bool {
+    let len = piece.len().saturating_sub(PREFIX_BYTES);
+    prefix(piece) == Some((0, len)) && len <= MESSAGE_LIMIT_BYTES
 }
 
 /// A message that is too long beside the others.

@@ -17,9 +17,11 @@ mod fields;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod grpc;
+mod layout;
 mod line;
 mod proto;
 mod python;
+mod reader;
 mod reply;
 mod repository;
 mod server;

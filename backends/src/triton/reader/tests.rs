@@ -6,7 +6,7 @@ use proptest::option;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 use prost::Message;
 
-use super::{Broken, News, Reply};
+use super::{Broken, KNOWN_MAX, Known, Reader, Reply};
 use crate::triton::fuzzing::{agrees, streamed};
 use crate::triton::proto::infer_parameter::ParameterChoice;
 use crate::triton::proto::model_infer_response::InferOutputTensor;
@@ -120,10 +120,9 @@ fn of_stream(bytes: &[u8]) -> Result<Reply, Broken> {
             ..ModelInferResponse::default()
         }),
     };
-    let mut reply = Reply::default();
-    reply.read_stream(before.encode_to_vec().into())?;
-    reply.read_stream(Bytes::copy_from_slice(bytes))?;
-    Ok(reply)
+    let (mut reader, known) = (Reader::default(), Known::default());
+    reader.read(before.encode_to_vec().into(), &known)?;
+    reader.read(Bytes::copy_from_slice(bytes), &known)
 }
 
 /// Whatever prost makes a message of is read as the same.
@@ -193,12 +192,33 @@ proptest! {
         for (at, byte) in changes {
             bytes[at.index(before.len())] = byte;
         }
-        let mut reply = Reply::default();
-        reply.read_stream(before.into()).expect("good");
-        let read = reply.read_stream(bytes.clone().into());
+        let (mut reader, known) = (Reader::default(), Known::default());
+        reader.read(before.into(), &known).expect("good");
+        let read = reader.read(bytes.clone().into(), &known);
         if let Ok(message) = ModelStreamInferResponse::decode(bytes.as_slice()) {
-            read.expect("prost reads it");
-            agrees(&reply, &message);
+            agrees(&read.expect("prost reads it"), &message);
+        }
+    }
+
+    /// Streams that share what they know, whatever the messages have in common.
+    #[test]
+    fn what_others_have_read_does_not_show(
+        responses in vec(a_response(), 1..4),
+        turns in vec((0_usize..3, any::<prop::sample::Index>(), "[0-9]{0,2}", any::<u8>()), 1..24),
+    ) {
+        let known = Known::default();
+        let mut readers = [(); 3].map(|()| Reader::default());
+        for (stream, at, id, byte) in turns {
+            let mut response = at.get(&responses).clone();
+            response.id = id;
+            let contents = response.raw_output_contents.iter_mut();
+            contents.for_each(|content| *content = vec![byte; content.len()].into());
+            let message = ModelStreamInferResponse {
+                error_message: String::new(),
+                infer_response: Some(response),
+            };
+            let read = readers[stream].read(message.encode_to_vec().into(), &known);
+            agrees(&read.expect("good"), &message);
         }
     }
 
@@ -226,41 +246,78 @@ fn what_is_no_message_is_said_in_prosts_words() {
     }
 }
 
+/// A message of the engine's.
+fn of_engine(id: &str, ids: &[u8], length: u8) -> ModelStreamInferResponse {
+    let output = |name: &str| InferOutputTensor {
+        name: name.to_owned(),
+        datatype: "UINT32".to_owned(),
+        ..InferOutputTensor::default()
+    };
+    ModelStreamInferResponse {
+        error_message: String::new(),
+        infer_response: Some(ModelInferResponse {
+            id: id.to_owned(),
+            outputs: vec![output("output_ids"), output("sequence_length")],
+            raw_output_contents: vec![ids.to_vec().into(), vec![length, 0, 0, 0].into()],
+            ..ModelInferResponse::default()
+        }),
+    }
+}
+
+/// What a reader is told: the message, and whether it compared it only.
+fn reads(reader: &mut Reader, known: &Known, message: &ModelStreamInferResponse) -> bool {
+    let bytes = message.encode_to_vec();
+    let compared = reader.layout.fits(&bytes);
+    agrees(&reader.read(bytes.into(), known).expect("good"), message);
+    compared
+}
+
 /// The engine's messages as they come, one token after the other.
 #[test]
-fn other_contents_of_the_same_tensors_are_told_from_news() {
-    let message = |id: &str, ids: &[u8], length: u8| {
-        let output = |name: &str| InferOutputTensor {
-            name: name.to_owned(),
-            datatype: "UINT32".to_owned(),
-            ..InferOutputTensor::default()
-        };
-        ModelStreamInferResponse {
-            error_message: String::new(),
-            infer_response: Some(ModelInferResponse {
-                id: id.to_owned(),
-                outputs: vec![output("output_ids"), output("sequence_length")],
-                raw_output_contents: vec![ids.to_vec().into(), vec![length, 0, 0, 0].into()],
-                ..ModelInferResponse::default()
-            }),
-        }
-    };
-    let mut reply = Reply::default();
-    for (message, news) in [
-        (message("7", &[1, 0, 0, 0], 1), News::Any),
-        (message("7", &[9, 0, 0, 0], 2), News::Contents),
-        (message("8", &[9, 0, 0, 0], 3), News::Any),
-        (message("8", &[9, 0], 3), News::Any),
-        (message("8", &[1, 1], 4), News::Contents),
+fn other_ids_and_contents_of_the_same_tensors_are_compared_only() {
+    let (mut reader, known) = (Reader::default(), Known::default());
+    for (message, compared) in [
+        (of_engine("7", &[1, 0, 0, 0], 1), false),
+        (of_engine("7", &[9, 0, 0, 0], 2), true),
+        (of_engine("8", &[9, 0, 0, 0], 3), true),
+        (of_engine("10", &[9, 0, 0, 0], 3), false),
+        (of_engine("8", &[9, 0], 3), false),
+        (of_engine("8", &[1, 1], 4), true),
     ] {
-        let read = reply.read_stream(message.encode_to_vec().into());
-        assert_eq!(read, Ok(news));
-        agrees(&reply, &message);
-        reply.let_go();
+        assert_eq!(
+            reads(&mut reader, &known, &message),
+            compared,
+            "{message:?}"
+        );
     }
-    assert!(reply.read_stream(vec![0x08].into()).is_err());
-    let last = message("8", &[1, 1], 4).encode_to_vec();
-    assert_eq!(reply.read_stream(last.into()), Ok(News::Any));
+    assert!(reader.read(vec![0x08].into(), &known).is_err());
+    assert!(!reads(&mut reader, &known, &of_engine("8", &[1, 1], 4)));
+}
+
+#[test]
+fn streams_share_what_came_twice() {
+    let known = Known::default();
+    let [mut one, mut other, mut late] = [(); 3].map(|()| Reader::default());
+    for round in 0..3 {
+        reads(&mut one, &known, &of_engine("1", &[1, 2], round));
+        reads(&mut other, &known, &of_engine("2", &[3, 4], round));
+    }
+    assert!(std::sync::Arc::ptr_eq(&one.layout, &other.layout));
+    reads(&mut late, &known, &of_engine("3", &[5, 6], 0));
+    assert!(late.layout.is_known(), "found at its first message");
+    assert_eq!(known.0.lock().expect("whole").len(), 1);
+    // Messages that are each of their own length leave nothing.
+    for len in 3..30 {
+        reads(&mut other, &known, &of_engine("2", &vec![0; len], 1));
+    }
+    assert_eq!(known.0.lock().expect("whole").len(), 1);
+    // A server that never sends the same thrice takes no memory.
+    for len in 3..30 {
+        let message = of_engine("2", &vec![0; len], 1);
+        reads(&mut other, &known, &message);
+        reads(&mut other, &known, &message);
+    }
+    assert_eq!(known.0.lock().expect("whole").len(), KNOWN_MAX);
 }
 
 #[test]
