@@ -2,11 +2,13 @@
 //! the sink knows *when*, in one line, the same for every protocol. Computes
 //! no metric and never spreads tokens over time.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::trace::{Hop, Mark, Trace};
+
+mod pulse;
+
+pub use self::pulse::Pulse;
 
 /// One monotonic clock: nanoseconds since an origin. Copies share the origin,
 /// so their readings may be subtracted from each other.
@@ -112,71 +114,10 @@ pub const PIECES_MAX: usize = 1 << 16;
 /// The most text that is kept of an answer, bytes.
 pub const TEXT_BYTES_MAX: usize = 16 << 20;
 
-/// When a slot's request last made progress, readable from outside while the
-/// request runs: how the runner tells a slow answer from a dead one.
-#[derive(Clone, Debug, Default)]
-pub struct Pulse(Arc<Beat>);
-
-/// In a cache line of its own: another thread looks at it.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct Beat {
-    last_ns: AtomicU64,
-    tokens: AtomicU64,
-    given_up: AtomicBool,
-    flooded: AtomicBool,
-}
-
-impl Pulse {
-    /// Time of the last message that carried tokens, or of the request's
-    /// start; and whether a token has come yet.
-    #[must_use]
-    pub fn read(&self) -> (u64, bool) {
-        let pieces = self.0.tokens.load(Ordering::Acquire);
-        (self.0.last_ns.load(Ordering::Acquire), pieces > 0)
-    }
-
-    /// Says that nobody waits for the request any more. It is for whoever polls
-    /// it to look, as it ends by being dropped.
-    pub fn give_up(&self) {
-        self.0.given_up.store(true, Ordering::Release);
-    }
-
-    /// Whether the request was given up.
-    #[must_use]
-    pub fn is_given_up(&self) -> bool {
-        self.0.given_up.load(Ordering::Acquire)
-    }
-
-    /// Whether it was given up as its answer does not end.
-    #[must_use]
-    pub fn is_flooded(&self) -> bool {
-        self.0.flooded.load(Ordering::Acquire)
-    }
-
-    fn flood(&self) {
-        self.0.flooded.store(true, Ordering::Release);
-        self.give_up();
-    }
-
-    fn reset(&self, at_ns: u64) {
-        self.0.flooded.store(false, Ordering::Release);
-        self.0.given_up.store(false, Ordering::Release);
-        self.0.tokens.store(0, Ordering::Release);
-        self.0.last_ns.store(at_ns, Ordering::Release);
-    }
-
-    fn beat(&self, at_ns: u64) {
-        // One writer (the request's own task): plain stores, no read-modify-write.
-        self.0.last_ns.store(at_ns, Ordering::Release);
-        self.0.tokens.store(1, Ordering::Release);
-    }
-}
-
-/// Receives one request's messages and stamps them. In its first cache line is all
-/// that a mark needs.
+/// Receives one request's messages and stamps them. All that a mark needs comes
+/// first: where it lies at the begin of a cache line, in that.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub struct Sink {
     clock: Clock,
     pulse: Pulse,
@@ -204,9 +145,22 @@ impl Sink {
         let issued_ns = clock.now_ns();
         pulse.reset(issued_ns);
         Self {
+            marks: Vec::with_capacity(room),
+            pieces_max: PIECES_MAX.max(expected.saturating_mul(4)),
+            ..Self::issued(clock, pulse, issued_ns)
+        }
+    }
+
+    /// One to stand in its place while it is lent.
+    pub(crate) fn stand_in(&self) -> Self {
+        Self::issued(self.clock, self.pulse.clone(), self.trace.issued_ns)
+    }
+
+    fn issued(clock: Clock, pulse: Pulse, issued_ns: u64) -> Self {
+        Self {
             clock,
             pulse,
-            marks: Vec::with_capacity(room),
+            marks: Vec::new(),
             tokens_so_far: 0,
             trace: Trace {
                 issued_ns,
@@ -217,8 +171,13 @@ impl Sink {
             phase: None,
             phase_since_ns: issued_ns,
             ended: false,
-            pieces_max: PIECES_MAX.max(expected.saturating_mul(4)),
+            pieces_max: usize::MAX,
         }
+    }
+
+    /// Whether nobody waits for the request any more.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.pulse.is_given_up()
     }
 
     /// A message without tokens: a role-only event, an empty delta, usage, an

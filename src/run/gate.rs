@@ -87,8 +87,8 @@ pub(super) fn once_begun<W: Future, A: FnOnce()>(work: W, act: A) -> OnceBegun<W
 }
 
 pin_project! {
-    /// Work, and what is to be done when it has begun. Flat on purpose: it is on the
-    /// way to every token.
+    /// Work, and what is to be done when it has begun. Flat on purpose: tokens come
+    /// this way.
     pub(super) struct OnceBegun<W, A> {
         #[pin]
         work: W,

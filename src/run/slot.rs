@@ -72,6 +72,10 @@ struct Loaded {
     message: Result<(), Error>,
 }
 
+/// At the begin of a cache line, where a sink has all that a token needs in that.
+#[repr(align(64))]
+struct InLine<T>(T);
+
 /// Works through the shared jobs until there are none, or until told to stop:
 /// first the job with the slot's own number, then whichever is next. Drops
 /// `ready` when its first request is at hand, and sends it when `gate` opens.
@@ -106,10 +110,11 @@ pub(super) async fn work(
         if turn.is_none() {
             turn = gate.turn().await;
         }
-        let mut sink = Sink::start(shared.clock, post.pulse.clone(), request.output_tokens);
+        let sink = Sink::start(shared.clock, post.pulse.clone(), request.output_tokens);
+        let mut sink = InLine(sink);
         let outcome = match message {
             Ok(()) => {
-                let answer = slot.backend.generate(&request, &mut sink);
+                let answer = slot.backend.generate(&request, &mut sink.0);
                 let flight = Flight::new(answer, post, request.stream);
                 once_begun(flight, || drop(turn.take())).await
             }
@@ -119,11 +124,11 @@ pub(super) async fn work(
             }
         };
         let scheduled_ns = free_ns;
-        sink.end();
+        sink.0.end();
         // Not the answer's end: what the server takes to close it is its own
         // time, and no delay of the client.
         free_ns = shared.clock.now_ns();
-        let trace = sink.into_trace();
+        let trace = sink.0.into_trace();
         let mut record = shared.record(number, &request, scheduled_ns, trace, outcome);
         if let Some(key) = slot.backend.key() {
             hide(key, &mut record);

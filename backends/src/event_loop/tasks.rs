@@ -171,7 +171,12 @@ impl Here {
 
     #[inline]
     pub(super) fn pop(&self) -> Option<usize> {
-        let key = self.ready.borrow_mut().pop_front()?;
+        let mut ready = self.ready.borrow_mut();
+        let key = ready.pop_front()?;
+        if ready.is_empty() {
+            // It begins anew, in memory that is warm, where it would go round.
+            ready.clear();
+        }
         self.turn.set(key);
         Some(key)
     }
@@ -329,7 +334,7 @@ impl Spawner {
 }
 
 pin_project! {
-    /// Work whose end is told. Flat on purpose: it is on the way to every token.
+    /// Work whose end is told. Flat on purpose: tokens come this way.
     struct Telling<F: Future> {
         #[pin]
         work: F,

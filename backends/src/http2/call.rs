@@ -1,8 +1,11 @@
 //! A call: what is left to send of it, and what has come for it. Knows no
 //! connection.
 
+use std::any::Any;
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Waker};
 
 use bytes::Bytes;
@@ -13,13 +16,45 @@ use super::frame::LARGEST;
 use super::headers::Headers;
 use super::state::CALL_WINDOW_BYTES;
 
+/// Who takes the pieces of an answer's body where they are read. For a token that
+/// arrives alone, to wake a task costs more than all that is done for it.
+pub(crate) trait Listener: Any + Send {
+    /// Takes the next piece; whether the call's task is to be woken. The connection
+    /// is at work: it must not be used here.
+    fn hear(&mut self, piece: Bytes) -> bool;
+}
+
+/// Where the pieces of a body go.
+enum Inbox {
+    /// They wait to be taken: mostly one or none, an empty one.
+    Kept(Bytes),
+    Heard(Box<dyn Listener>),
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kept(piece) => f.debug_tuple("Kept").field(&piece.len()).finish(),
+            Self::Heard(_) => f.write_str("Heard"),
+        }
+    }
+}
+
+/// What became of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Got {
+    /// It waits to be taken.
+    Kept,
+    /// It is nowhere any more.
+    Heard,
+}
+
 /// A call: what a piece of its answer needs, in one cache line. For a token that
 /// arrives alone each further one is a wait for memory.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct Call {
-    /// What has come of the body and was not taken: mostly one piece or none.
-    piece: Bytes,
+    inbox: Inbox,
     pub(super) waker: Option<Waker>,
     /// Bytes that the server may still send.
     pub(super) receive_window: i32,
@@ -32,6 +67,7 @@ pub(super) struct Call {
     pub(super) rest: Box<Rest>,
 }
 
+#[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Call>() == 64);
 
 /// The window of a call as it begins.
@@ -57,13 +93,15 @@ pub(super) struct Rest {
     more_bytes: usize,
     pub(super) trailers: Option<HeaderMap>,
     over: Option<Result<(), Error>>,
+    /// What the listener died of.
+    panic: Option<Box<dyn Any + Send>>,
 }
 
 impl Call {
     /// One of which nothing was sent.
     pub(super) fn new(block: Vec<u8>, body: Bytes) -> Self {
         Self {
-            piece: Bytes::new(),
+            inbox: Inbox::Kept(Bytes::new()),
             waker: None,
             receive_window: WINDOW,
             has_head: false,
@@ -79,52 +117,102 @@ impl Call {
 
     /// A piece of the body has come.
     #[inline]
-    pub(super) fn push(&mut self, piece: Bytes) {
-        if self.piece.is_empty() {
-            self.piece = piece;
-        } else if !piece.is_empty() {
-            self.rest.more_bytes += piece.len();
-            self.rest.more.push_back(piece);
-            self.has_more = true;
+    pub(super) fn push(&mut self, piece: Bytes) -> Got {
+        match &mut self.inbox {
+            Inbox::Heard(listener) => {
+                // A bug of ours costs one call, not all that share the connection.
+                let heard = catch_unwind(AssertUnwindSafe(|| listener.hear(piece)));
+                match heard {
+                    Ok(false) => return Got::Heard,
+                    Ok(true) => {}
+                    Err(panic) => drop(self.rest.panic.get_or_insert(panic)),
+                }
+                self.wake();
+                Got::Heard
+            }
+            Inbox::Kept(first) => {
+                if first.is_empty() {
+                    *first = piece;
+                } else if !piece.is_empty() {
+                    self.rest.more_bytes += piece.len();
+                    self.rest.more.push_back(piece);
+                    self.has_more = true;
+                }
+                self.wake();
+                Got::Kept
+            }
+        }
+    }
+
+    /// Has what comes from now on taken where it is read. All that has come before
+    /// has to have been taken.
+    pub(super) fn listen(&mut self, listener: Box<dyn Listener>) {
+        self.inbox = Inbox::Heard(listener);
+    }
+
+    /// Who listens, and a panic of theirs.
+    pub(super) fn listener(&mut self) -> (Option<&mut dyn Listener>, Option<Box<dyn Any + Send>>) {
+        let panic = self.rest.panic.take();
+        match &mut self.inbox {
+            Inbox::Heard(listener) => (Some(&mut **listener), panic),
+            Inbox::Kept(_) => (None, panic),
+        }
+    }
+
+    /// What comes from now on is kept again.
+    pub(super) fn unlisten(&mut self) -> Option<Box<dyn Listener>> {
+        match std::mem::replace(&mut self.inbox, Inbox::Kept(Bytes::new())) {
+            Inbox::Heard(listener) => Some(listener),
+            kept @ Inbox::Kept(_) => {
+                self.inbox = kept;
+                None
+            }
         }
     }
 
     /// The next piece, which stays.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn peek(&self) -> Bytes {
-        self.piece.clone()
+        match &self.inbox {
+            Inbox::Kept(piece) => piece.clone(),
+            Inbox::Heard(_) => Bytes::new(),
+        }
     }
 
     /// The next piece.
     #[inline]
     pub(super) fn pop(&mut self) -> Option<Bytes> {
-        if self.piece.is_empty() {
+        let Inbox::Kept(first) = &mut self.inbox else {
+            return None;
+        };
+        if first.is_empty() {
             return None;
         }
-        let next = if self.has_more {
-            self.next()
-        } else {
-            Bytes::new()
-        };
-        Some(std::mem::replace(&mut self.piece, next))
+        let mut next = Bytes::new();
+        if self.has_more {
+            next = self.rest.more.pop_front().unwrap_or_default();
+            self.rest.more_bytes -= next.len();
+            self.has_more = !self.rest.more.is_empty();
+        }
+        Some(std::mem::replace(first, next))
     }
 
-    fn next(&mut self) -> Bytes {
-        let next = self.rest.more.pop_front().unwrap_or_default();
-        self.rest.more_bytes -= next.len();
-        self.has_more = !self.rest.more.is_empty();
-        next
+    /// Bytes of the pieces that wait to be taken.
+    fn waiting_bytes(&self) -> usize {
+        match &self.inbox {
+            Inbox::Kept(first) => first.len() + self.rest.more_bytes,
+            Inbox::Heard(_) => 0,
+        }
     }
 
     /// Bytes that were taken and that the server was not told of, when they are
     /// many; they are about to be told.
     #[inline]
-    pub(super) fn untold(&mut self) -> Option<u32> {
+    pub(super) fn take_untold(&mut self) -> Option<u32> {
         if self.receive_window > WINDOW / 2 || self.is_over {
             return None;
         }
-        let waiting = self.piece.len() + self.rest.more_bytes;
-        let waiting = i32::try_from(waiting).unwrap_or(i32::MAX);
+        let waiting = i32::try_from(self.waiting_bytes()).unwrap_or(i32::MAX);
         let untold = WINDOW - self.receive_window - waiting;
         if untold < WINDOW / 2 {
             return None;

@@ -3,8 +3,8 @@
 //!
 //! The crate h2 is made for everything that HTTP/2 may be used for, and took a third
 //! and more of a token's instructions (`docs/performance.md`). Here a piece lies
-//! where the socket put it, and whoever waits for it is woken: nothing else is done
-//! for it.
+//! where the socket put it, and whoever listens takes it there, or whoever waits for
+//! it is woken: nothing else is done for it.
 //!
 //! What is left out: pushes, priorities, tables of headers, messages that are
 //! sent as they come.
@@ -24,9 +24,11 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::any::Any;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -36,6 +38,7 @@ use tonic::codegen::http::{HeaderMap, StatusCode};
 
 use self::state::State;
 
+pub(crate) use self::call::Listener;
 pub(crate) use self::driver::Driver;
 pub(crate) use self::error::{Error, Reason};
 pub(crate) use self::headers::request_block;
@@ -189,6 +192,55 @@ impl Call {
         }
     }
 
+    /// From now on pieces go to `listener`, first those that have come.
+    pub(crate) fn listen(&mut self, listener: Box<dyn Listener>) {
+        let mut state = self.shared.state();
+        let mut come = Vec::new();
+        while let Some(piece) = state.take_piece(self.key) {
+            come.push(piece);
+        }
+        let call = &mut state.calls[self.key];
+        call.listen(listener);
+        for piece in come {
+            call.push(piece);
+        }
+    }
+
+    /// Waits until `done` finds in the listener what it looks for, or the call is
+    /// over. It looks whenever the listener has its task woken.
+    ///
+    /// # Panics
+    /// When the listener did.
+    pub(crate) fn poll_listener<L: Listener, T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        done: impl FnOnce(&mut L) -> Option<T>,
+    ) -> Poll<Option<T>> {
+        let mut state = self.shared.state();
+        let call = &mut state.calls[self.key];
+        let (listener, panic) = call.listener();
+        if let Some(panic) = panic {
+            drop(state);
+            resume_unwind(panic);
+        }
+        let listener: Option<&mut dyn Any> = listener.map(|listener| listener as _);
+        let listener = listener.and_then(|listener| listener.downcast_mut());
+        if let Some(done) = listener.and_then(done) {
+            return Poll::Ready(Some(done));
+        }
+        if call.is_over {
+            return Poll::Ready(None);
+        }
+        call.wait(cx);
+        Poll::Pending
+    }
+
+    /// From now on pieces are kept again; who listened, if it was one of that kind.
+    pub(crate) fn unlisten<L: Listener>(&mut self) -> Option<Box<L>> {
+        let listener: Box<dyn Any> = self.shared.state().calls[self.key].unlisten()?;
+        listener.downcast().ok()
+    }
+
     /// What came behind the body, once.
     pub(crate) fn take_trailers(&mut self) -> Option<HeaderMap> {
         self.shared.state().calls[self.key].rest.trailers.take()
@@ -197,7 +249,9 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.shared.state().end(self.key);
+        let ended = self.shared.state().end(self.key);
+        // Behind the lock: a listener may have anything to do at its end.
+        drop(ended);
     }
 }
 

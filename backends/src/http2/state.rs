@@ -7,7 +7,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use slab::Slab;
 
-use super::call::{Call, Numbers};
+use super::call::{Call, Got, Numbers};
 use super::error::{Error, Goodbye, Reason, Violation};
 use super::frame::{self, LARGEST};
 
@@ -147,11 +147,11 @@ impl State {
         }
     }
 
-    /// Nobody wants the call any more.
-    pub(super) fn end(&mut self, key: usize) {
-        let Some(mut call) = self.calls.try_remove(key) else {
-            return;
-        };
+    /// Nobody wants the call any more. What is left of it is to be dropped when the
+    /// state is not held.
+    #[must_use]
+    pub(super) fn end(&mut self, key: usize) -> Option<Call> {
+        let mut call = self.calls.try_remove(key)?;
         self.sending.retain(|&sending| sending != key);
         while let Some(piece) = call.pop() {
             self.took(piece.len());
@@ -167,19 +167,26 @@ impl State {
         if self.is_done() || !self.out.is_empty() {
             self.wake_driver();
         }
+        Some(call)
     }
 
     /// The next piece of a call's body; the server may send as much again.
     #[inline]
     pub(super) fn take_piece(&mut self, key: usize) -> Option<Bytes> {
-        let call = self.calls.get_mut(key)?;
-        let piece = call.pop()?;
-        if let Some(untold) = call.untold() {
+        let piece = self.calls.get_mut(key)?.pop()?;
+        self.tell(key);
+        self.took(piece.len());
+        Some(piece)
+    }
+
+    /// Tells the server what it may send again of a call, if that is much.
+    #[inline]
+    fn tell(&mut self, key: usize) {
+        let call = &mut self.calls[key];
+        if let Some(untold) = call.take_untold() {
             frame::window_update(&mut self.out, call.rest.number, untold);
             self.wake_driver();
         }
-        self.took(piece.len());
-        Some(piece)
     }
 
     /// That much of what the server sent is nowhere any more.
@@ -255,12 +262,15 @@ impl State {
             self.refuse(key, Violation::new(Reason::FLOW_CONTROL_ERROR, words));
             return self.took(bytes);
         }
-        // What padding took can be sent again at once.
+        // What padding took can be sent again at once, and what was heard.
         let padding = bytes - piece.len();
-        call.push(piece);
-        call.wake();
-        if padding > 0 {
-            self.took(padding);
+        let nowhere = match call.push(piece) {
+            Got::Kept => padding,
+            Got::Heard => bytes,
+        };
+        if nowhere > 0 {
+            self.tell(key);
+            self.took(nowhere);
         }
     }
 

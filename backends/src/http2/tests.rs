@@ -2,6 +2,7 @@
 
 mod against_h2;
 mod flow;
+mod listening;
 mod violations;
 
 use std::future::poll_fn;

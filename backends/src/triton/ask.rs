@@ -8,7 +8,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::grpc::{self, PREFIX_BYTES};
+use super::grpc;
+use super::unframer::PREFIX_BYTES;
 use crate::{Error, ErrorKind};
 
 /// One inference request, before it is a message.

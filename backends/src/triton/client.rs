@@ -16,6 +16,7 @@ use super::address::Address;
 use super::answer::Answer;
 use super::budget::Budget;
 use super::dial::{Dial, HTTP2};
+use super::frames::Frames;
 use super::grpc;
 use super::line::{self, Line, Origin};
 use super::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
@@ -347,8 +348,8 @@ impl Client {
         let timers = self.timers.clone();
         match grpc::call(line, STREAM_INFER, &self.headers, message, &self.budget).await {
             Ok(messages) => {
-                let model = model.to_owned();
-                Ok(Answer::new(messages, &self.known, model, id, timers, doubt))
+                let frames = Frames::new(self.known.clone(), model.to_owned(), id);
+                Ok(Answer::new(messages, frames, timers, doubt))
             }
             Err(status) => {
                 doubt.clear();

@@ -6,7 +6,10 @@ use bytes::Bytes;
 
 use super::ask::{Call, Inputs};
 use super::client::Client;
+use super::ear::Taker;
+use super::layout::Often;
 use super::proto::{DataType, ModelConfig, ModelInput};
+use super::reply::Reply;
 use super::status::of_nothing;
 use super::texts::{append, as_text};
 use super::turbomind::Progress;
@@ -31,8 +34,6 @@ const START_END: &[&str] = &["START", "END"];
 const CORRID: &[&str] = &["CORRID"];
 /// Names of the text that comes out.
 const TEXT: &[&str] = &["text_output", "response", "OUTPUT_0", "OUTPUT"];
-/// Name of the length of prompt and answer together.
-const LENGTH: &str = "sequence_length";
 
 /// One text-to-text model's tensors.
 #[derive(Clone, Debug)]
@@ -93,7 +94,7 @@ impl Wire {
             batched: config.max_batch_size > 0,
             inputs: config.input.clone(),
             text: (*text).to_owned(),
-            has_length: outputs().any(|output| output == LENGTH),
+            has_length: outputs().any(|output| output == Often::Length.name()),
             eos,
         };
         for input in &config.input {
@@ -214,35 +215,22 @@ impl Wire {
         let mut answer = client.stream(line, &self.model, request.id, call).await?;
         // The length counts the prompt, too: without the server's own count of
         // that the answer's is not known. Ours may be another tokenizer's.
-        let mut progress = match request.server_prompt_tokens {
+        let progress = match request.server_prompt_tokens {
             Some(prompt) if self.has_length => Some(Progress::after(prompt)),
             _ => None,
         };
-        let mut whole = String::new();
-        let mut counted = None;
-        while let Some(response) = answer.next().await? {
-            let response = &response;
-            if let Some(progress) = &mut progress
-                && let Some(length) = wire::output(response, LENGTH)?
-            {
-                counted = Some(progress.advance(response, length.count()?)?);
-            }
-            let piece = wire::output(response, &self.text)?.map(|text| text.string());
-            let piece = piece.transpose()?.unwrap_or_default();
-            let piece = as_text(&piece);
-            if request.stream {
-                deliver(sink, counted, &piece);
-            } else {
-                sink.event();
-                append(&mut whole, &piece)?;
-            }
-        }
-        if !request.stream {
-            deliver(sink, counted, &whole);
-        }
-        sink.leave(Hop::Engine);
-        sink.end();
+        let spoken = Spoken {
+            progress,
+            counted: None,
+            output: self.text.clone(),
+            stream: request.stream,
+            whole: String::new(),
+            sink: sink.stand_in(),
+        };
+        let (spoken, end) = answer.listen(sink, spoken).await;
+        end?;
         answer.close();
+        let counted = spoken.and_then(|spoken| spoken.counted);
         if counted.unwrap_or(0) == 0 && !sink.has_tokens() {
             return Err(of_nothing(&self.model));
         }
@@ -251,6 +239,50 @@ impl Wire {
             prompt_tokens: None,
             completion: counted.map(|total| (total, TokenSource::Ids)),
         })
+    }
+}
+
+/// What becomes of an answer's frames: text, at once or as a whole.
+struct Spoken {
+    /// Tokens, where they can be counted.
+    progress: Option<Progress>,
+    counted: Option<u32>,
+    /// The text's output.
+    output: String,
+    stream: bool,
+    /// The text of an answer that is not streamed.
+    whole: String,
+    sink: Sink,
+}
+
+impl Taker for Spoken {
+    fn sink(&mut self) -> &mut Sink {
+        &mut self.sink
+    }
+
+    fn take(&mut self, reply: &Reply) -> Result<(), Error> {
+        if let Some(progress) = &mut self.progress
+            && let Some(length) = wire::often(reply, Often::Length)?
+        {
+            self.counted = Some(progress.advance(reply, length.count()?)?);
+        }
+        let piece = wire::output(reply, &self.output)?.map(|text| text.string());
+        let piece = piece.transpose()?.unwrap_or_default();
+        let piece = as_text(&piece);
+        if self.stream {
+            deliver(&mut self.sink, self.counted, &piece);
+            return Ok(());
+        }
+        self.sink.event();
+        append(&mut self.whole, &piece)
+    }
+
+    fn end(&mut self) {
+        if !self.stream {
+            deliver(&mut self.sink, self.counted, &self.whole);
+        }
+        self.sink.leave(Hop::Engine);
+        self.sink.end();
     }
 }
 

@@ -12,15 +12,16 @@ use tonic::codegen::http::{HeaderMap, StatusCode};
 
 use super::address::Address;
 use super::dialect::Wire;
+use super::direct::heard;
 use super::grpc::{Messages, Pieces};
+use super::layout::Often;
 use super::proto::infer_parameter::ParameterChoice;
 use super::proto::{
     ModelConfig, ModelConfigResponse, ModelInferResponse, ModelStatisticsResponse,
     ModelStreamInferResponse,
 };
 use super::reader::{Known, Reader};
-use super::reply::Reply;
-use super::turbomind::{Progress, length_of};
+use super::reply::{Reply, Tensor};
 use super::{repository, status, texts, wire};
 use crate::fuzzing::{for_people, parts, pieces};
 use crate::{Error, PromptMode, Request, Sampling};
@@ -38,7 +39,7 @@ pub fn tensors(data: &[u8]) {
             assert_eq!(cut.0, at_once.0, "in pieces and at once");
             assert_eq!(cut.1.is_err(), at_once.1.is_err());
             at_once.0.iter().for_each(|message| streamed(message));
-            followed(&at_once.0);
+            followed(content, &pieces(content, lengths));
         }
         1 => streamed(content),
         2 => answered(content),
@@ -79,28 +80,20 @@ fn called(pieces: &[&[u8]]) -> (Vec<Bytes>, Result<(), ()>) {
     }
 }
 
-/// One answer's frames in a row, as `tis-direct` follows them: every step is taken
-/// or refused in words.
-fn followed(messages: &[Bytes]) {
-    let mut progress = Progress::after(2);
-    let (mut reader, known) = (Reader::default(), Known::default());
-    for message in messages {
-        let Ok(reply) = reader.read(message.clone(), &known) else {
-            return;
-        };
-        let before = progress.total();
-        let step = length_of(&reply).and_then(|length| match length {
-            Some(length) => {
-                let total = progress.advance(&reply, length)?;
-                let ids = progress.ids(&reply, before)?.len();
-                assert_eq!(ids, (total - before) as usize, "an id for each token");
-                Ok(())
-            }
-            None => Ok(()),
-        });
-        if let Err(error) = step {
-            return for_people(&error);
-        }
+/// A body as `tis-direct` listens to it: the marks and the end do not depend on how
+/// it is cut, and a refusal is in words.
+fn followed(at_once: &[u8], pieces: &[&[u8]]) {
+    let of = |pieces: &[&[u8]]| {
+        let pieces = pieces.iter().map(|piece| Bytes::copy_from_slice(piece));
+        let (trace, end) = heard(pieces);
+        let tokens: Vec<u32> = trace.marks.iter().map(|mark| mark.tokens).collect();
+        let end = end.map(|end| end.map_err(|error| (error.kind, error.message)));
+        (tokens, end)
+    };
+    let whole = of(&[at_once]);
+    assert_eq!(of(pieces), whole, "in pieces and at once");
+    if let Some(Err((kind, words))) = whole.1 {
+        for_people(&Error::new(kind, words));
     }
 }
 
@@ -202,6 +195,11 @@ pub(super) fn agrees(reply: &Reply, message: &ModelStreamInferResponse) {
         assert_eq!(raw.map(|raw| reply.part(raw)), shared.as_deref());
     }
     assert!(reply.tensor(b"no such name").is_none());
+    for output in Often::ALL {
+        let by_name = reply.tensor(output.name().as_bytes());
+        let raw = |tensor: Option<Tensor<'_>>| tensor.map(|tensor| tensor.raw);
+        assert_eq!(raw(reply.often(output)), raw(by_name));
+    }
 }
 
 /// The tensors that the clients ask for: what is taken is what a plain reading

@@ -1,30 +1,19 @@
 //! gRPC on a [`Line`], as far as an inference needs it: one message
-//! out, messages in, and how the call ended. Knows the framing and no message
+//! out, messages in, and how the call ended. Knows no message
 //! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
-//!
-//! tonic's own client copies each piece that HTTP/2 brings into a buffer of the
-//! call and hands it to prost. Here a message stays where HTTP/2 read it, as long
-//! as it came in one piece; what it says is read there (see `reply`).
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use tonic::codegen::http::header::CONTENT_TYPE;
 use tonic::codegen::http::{HeaderMap, HeaderValue, StatusCode};
 use tonic::{Code, Status};
 
-use super::budget::{Budget, Share, TOGETHER_BYTES_MAX};
+use super::budget::Budget;
 use super::line::{Line, Received};
-use super::wire::MESSAGE_LIMIT_BYTES;
+use super::unframer::{PREFIX_BYTES, Unframer};
 use crate::excerpt;
-
-/// One byte that says whether the message is compressed, four for its length.
-pub(super) const PREFIX_BYTES: usize = 5;
-
-/// The most memory that is set aside for a message of which only the length
-/// has come.
-const TRUSTED_BYTES: usize = 1 << 20;
 
 /// Writes the prefix of a message into the [`PREFIX_BYTES`] that were left free
 /// for it.
@@ -67,10 +56,9 @@ pub(super) async fn call(
             if let Some(status) = not_grpc(http, response.headers()) {
                 return Err(status);
             }
-            Ok(Messages {
-                budget: budget.clone(),
-                ..Messages::of(response.into_body(), http, status.is_some())
-            })
+            let mut messages = Messages::of(response.into_body(), http, status.is_some());
+            messages.unframer.limit(budget);
+            Ok(messages)
         }
     }
 }
@@ -86,28 +74,13 @@ pub(super) trait Pieces {
 
 /// The messages of one call. Dropping it cancels the call.
 #[derive(Debug)]
-#[repr(C)]
 pub(super) struct Messages<B = Received> {
     body: B,
-    /// What has come of messages that are not whole, or not the next; mostly nothing,
-    /// and then no memory that would have to be looked at.
-    rest: Option<Box<Rest>>,
+    unframer: Unframer,
     http: StatusCode,
     /// The status came with the headers: there are no trailers.
     has_status: bool,
     over: bool,
-    budget: Budget,
-}
-
-/// What follows the last message that was taken.
-#[derive(Debug)]
-struct Rest {
-    /// What is left of the last piece, when `partial` is empty.
-    piece: Bytes,
-    /// The begin of a message that comes in several pieces.
-    partial: BytesMut,
-    /// What that may take, if it is much.
-    share: Share,
 }
 
 impl<B: Pieces> Messages<B> {
@@ -116,11 +89,10 @@ impl<B: Pieces> Messages<B> {
     pub(super) fn of(body: B, http: StatusCode, has_status: bool) -> Self {
         Self {
             body,
-            rest: None,
+            unframer: Unframer::new(http),
             http,
             has_status,
             over: false,
-            budget: Budget::default(),
         }
     }
 
@@ -140,99 +112,31 @@ impl<B: Pieces> Messages<B> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, Status>> {
-        while !self.over {
-            if self.rest.is_some() {
-                match self.whole() {
-                    Ok(None) => {}
-                    Ok(message) => return Poll::Ready(Ok(message)),
-                    Err(status) => return self.ended(Err(status)),
-                }
-            }
-            match std::task::ready!(self.body.poll_piece(cx)) {
-                Some(Ok(piece)) if self.rest.is_none() && is_whole(&piece) => {
-                    // Mostly a piece is a message.
-                    let mut message = piece;
-                    message.advance(PREFIX_BYTES);
-                    return Poll::Ready(Ok(Some(message)));
-                }
-                Some(Ok(piece)) => self.keep(piece),
-                Some(Err(status)) => return self.ended(Err(status)),
+        if self.over {
+            return Poll::Ready(Ok(None));
+        }
+        let mut message = self.unframer.next();
+        while let Ok(None) = message {
+            message = match std::task::ready!(self.body.poll_piece(cx)) {
+                Some(Ok(piece)) => self.unframer.take(piece),
+                Some(Err(status)) => Err(status),
                 None => {
-                    let trailers = self.body.take_trailers();
-                    let end = self.end(trailers.as_ref());
-                    return self.ended(end);
+                    self.over = true;
+                    return Poll::Ready(self.end().map(|()| None));
                 }
-            }
+            };
         }
-        Poll::Ready(Ok(None))
-    }
-
-    #[inline(never)]
-    fn keep(&mut self, piece: Bytes) {
-        let budget = &self.budget;
-        let rest = self.rest.get_or_insert_with(|| Box::new(Rest::of(budget)));
-        rest.take(piece);
-    }
-
-    #[cold]
-    fn ended(&mut self, how: Result<(), Status>) -> Poll<Result<Option<Bytes>, Status>> {
-        self.over = true;
-        Poll::Ready(how.map(|()| None))
-    }
-
-    /// The next message, if all of it is there.
-    #[inline(never)]
-    fn whole(&mut self) -> Result<Option<Bytes>, Status> {
-        let Some(there) = &mut self.rest else {
-            return Ok(None);
-        };
-        let Some((flag, len)) = prefix(there.bytes()) else {
-            return Ok(None);
-        };
-        if flag != 0 || len > MESSAGE_LIMIT_BYTES {
-            return Err(self.unreadable(flag, len));
-        }
-        if let Some(message) = there.split(len) {
-            if there.is_empty() {
-                self.rest = None;
-            }
-            return Ok(Some(message));
-        }
-        if there.partial.is_empty() {
-            if len > TRUSTED_BYTES && !there.share.take(len) {
-                return Err(too_much(len));
-            }
-            there.collect(PREFIX_BYTES + len.min(TRUSTED_BYTES));
-        }
-        Ok(None)
-    }
-
-    /// Why a prefix is refused, in tonic's words.
-    #[cold]
-    fn unreadable(&self, flag: u8, len: usize) -> Status {
-        match flag {
-            0 => Status::out_of_range(format!(
-                "Error, decoded message length too large: found {len} bytes, the limit is: \
-                 {MESSAGE_LIMIT_BYTES} bytes"
-            )),
-            1 => Status::internal(
-                "protocol error: received message with compressed-flag but no grpc-encoding was \
-                 specified",
-            ),
-            _ => Status::internal(format!(
-                "protocol error: received message with invalid compression flag: {flag} (valid \
-                 flags are 0 and 1) while receiving response with status: {}",
-                self.http
-            )),
-        }
+        self.over = message.is_err();
+        Poll::Ready(message)
     }
 
     /// What the end of the answer means.
-    fn end(&self, trailers: Option<&HeaderMap>) -> Result<(), Status> {
-        if trailers.is_none() && self.rest.as_ref().is_some_and(|rest| !rest.is_empty()) {
+    fn end(&mut self) -> Result<(), Status> {
+        let trailers = self.body.take_trailers();
+        if trailers.is_none() && self.unframer.has_some() {
             return Err(Status::internal("Unexpected EOF decoding stream."));
         }
-        match trailers.and_then(Status::from_header_map) {
+        match trailers.as_ref().and_then(Status::from_header_map) {
             Some(status) if status.code() == Code::Ok => Ok(()),
             Some(status) => Err(status),
             None if self.has_status => Ok(()),
@@ -241,83 +145,24 @@ impl<B: Pieces> Messages<B> {
     }
 }
 
-impl Rest {
-    fn of(budget: &Budget) -> Self {
-        Self {
-            piece: Bytes::new(),
-            partial: BytesMut::new(),
-            share: Share::of(budget),
-        }
+impl Messages {
+    /// The call, and what makes messages of its pieces, for as long as those are
+    /// taken elsewhere.
+    pub(super) fn lend(&mut self) -> (&mut Received, Unframer) {
+        let stand_in = Unframer::new(self.http);
+        let lent = std::mem::replace(&mut self.unframer, stand_in);
+        (&mut self.body, lent)
     }
 
-    fn bytes(&self) -> &[u8] {
-        match self.partial.is_empty() {
-            true => &self.piece,
-            false => &self.partial,
-        }
+    /// The call.
+    pub(super) fn body(&mut self) -> &mut Received {
+        &mut self.body
     }
 
-    fn is_empty(&self) -> bool {
-        self.bytes().is_empty()
+    /// Goes on with what was lent.
+    pub(super) fn take_back(&mut self, unframer: Unframer) {
+        self.unframer = unframer;
     }
-
-    fn take(&mut self, piece: Bytes) {
-        if self.is_empty() {
-            self.piece = piece;
-            return;
-        }
-        self.collect(piece.len());
-        self.partial.extend_from_slice(&piece);
-    }
-
-    /// Has what there is in memory of its own, with room for a message of so many
-    /// bytes.
-    fn collect(&mut self, bytes: usize) {
-        if self.partial.is_empty() {
-            self.partial.reserve(bytes);
-            self.partial.extend_from_slice(&self.piece);
-            self.piece = Bytes::new();
-        }
-    }
-
-    /// The first message, without its prefix, which says that it has `len` bytes.
-    fn split(&mut self, len: usize) -> Option<Bytes> {
-        let end = PREFIX_BYTES + len;
-        if self.bytes().len() < end {
-            return None;
-        }
-        let mut message = match self.partial.is_empty() {
-            true => self.piece.split_to(end),
-            false => self.partial.split_to(end).freeze(),
-        };
-        message.advance(PREFIX_BYTES);
-        Some(message)
-    }
-}
-
-/// The flag of a prefix and the length that it states; `None` where not all of it
-/// is there.
-#[inline]
-fn prefix(bytes: &[u8]) -> Option<(u8, usize)> {
-    let [flag, length @ ..] = *bytes.first_chunk::<PREFIX_BYTES>()?;
-    let len = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-    Some((flag, len))
-}
-
-/// Whether a piece is one message, and that a usual one.
-#[inline]
-fn is_whole(piece: &[u8]) -> bool {
-    let len = piece.len().saturating_sub(PREFIX_BYTES);
-    prefix(piece) == Some((0, len)) && len <= MESSAGE_LIMIT_BYTES
-}
-
-/// A message that is too long beside the others.
-#[cold]
-fn too_much(len: usize) -> Status {
-    Status::out_of_range(format!(
-        "Error, decoded message length too large: found {len} bytes beside other long messages, \
-         the limit for all of them is: {TOGETHER_BYTES_MAX} bytes"
-    ))
 }
 
 /// Why an answer's headers are none of gRPC, if they are not. The codes are those

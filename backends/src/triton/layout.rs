@@ -22,6 +22,8 @@ pub(super) struct Layout {
     gaps: Row<Span>,
     pub(super) contents: Row<Span>,
     pub(super) outputs: Row<Listed>,
+    /// Places in `outputs`.
+    often: [Option<usize>; Often::ALL.len()],
     pub(super) error_message: Span,
     pub(super) has_response: bool,
     pub(super) final_flag: Option<bool>,
@@ -36,6 +38,55 @@ pub(super) struct Layout {
 pub(super) struct Listed {
     pub(super) name: Span,
     pub(super) datatype: Span,
+    pub(super) kind: Kind,
+}
+
+/// What elements are, as far as the clients read them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Kind {
+    U32,
+    I32,
+    U64,
+    I64,
+    Strings,
+    #[default]
+    Other,
+}
+
+impl Kind {
+    fn of(datatype: &[u8]) -> Self {
+        match datatype {
+            b"UINT32" => Self::U32,
+            b"INT32" => Self::I32,
+            b"UINT64" => Self::U64,
+            b"INT64" => Self::I64,
+            b"BYTES" => Self::Strings,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Outputs that are looked for in every message of an engine: found once for all
+/// that have the same layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Often {
+    /// Tokens of prompt and answer together.
+    Length = 0,
+    /// Their ids.
+    Ids = 1,
+}
+
+impl Often {
+    /// All of them.
+    pub(super) const ALL: [Self; 2] = [Self::Length, Self::Ids];
+
+    /// The output's name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Length => "sequence_length",
+            Self::Ids => "output_ids",
+        }
+    }
 }
 
 impl Layout {
@@ -46,7 +97,9 @@ impl Layout {
     pub(super) fn read_call(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         self.forget();
         self.has_response = true;
-        self.response(bytes, Span::all(bytes)?)
+        self.response(bytes, Span::all(bytes)?)?;
+        self.find_often(bytes);
+        Ok(())
     }
 
     /// Reads a `ModelStreamInferResponse` in place of what was read before.
@@ -66,6 +119,7 @@ impl Layout {
                 _ => {}
             }
         }
+        self.find_often(bytes);
         self.remember(bytes);
         Ok(())
     }
@@ -89,6 +143,24 @@ impl Layout {
             (at, around) = (gap.end, rest);
         }
         bytes[at..] == *around
+    }
+
+    /// Place of the first output with this name.
+    #[inline]
+    pub(super) fn place(&self, bytes: &[u8], name: &[u8]) -> Option<usize> {
+        let outputs = &self.outputs;
+        let is_it = |output: Listed| output.name.of(bytes) == name;
+        (0..outputs.len()).find(|&at| outputs.get(at).is_some_and(is_it))
+    }
+
+    /// The same of one that is looked for often.
+    #[inline]
+    pub(super) fn often(&self, output: Often) -> Option<usize> {
+        self.often[output as usize]
+    }
+
+    fn find_often(&mut self, bytes: &[u8]) {
+        self.often = Often::ALL.map(|output| self.place(bytes, output.name().as_bytes()));
     }
 
     /// Whether it was shown to all streams of the client.
@@ -194,7 +266,10 @@ fn listed(bytes: &[u8], span: Span) -> Result<Listed, Broken> {
     while let Some((number, value)) = fields.next()? {
         match number {
             1 => output.name = value.bytes()?,
-            2 => output.datatype = value.bytes()?,
+            2 => {
+                output.datatype = value.bytes()?;
+                output.kind = Kind::of(output.datatype.of(bytes));
+            }
             _ => {}
         }
     }

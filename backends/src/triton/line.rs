@@ -22,7 +22,7 @@ use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response, header};
 
 use super::grpc::Pieces;
 use crate::event_loop;
-use crate::http2::{self, Call, Connection, Reason, request_block};
+use crate::http2::{self, Call, Connection, Listener, Reason, request_block};
 
 const USER_AGENT: &str = concat!("pairbench/", env!("CARGO_PKG_VERSION"));
 
@@ -134,6 +134,27 @@ impl Pieces for Received {
 
     fn take_trailers(&mut self) -> Option<HeaderMap> {
         self.0.take_trailers()
+    }
+}
+
+impl Received {
+    /// Has the pieces taken where they are read; see [`Call::listen`].
+    pub(super) fn listen(&mut self, listener: Box<dyn Listener>) {
+        self.0.listen(listener);
+    }
+
+    /// Waits for what `done` finds in the listener; see [`Call::poll_listener`].
+    pub(super) fn poll_listener<L: Listener, T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        done: impl FnOnce(&mut L) -> Option<T>,
+    ) -> Poll<Option<T>> {
+        self.0.poll_listener(cx, done)
+    }
+
+    /// Who listened.
+    pub(super) fn unlisten<L: Listener>(&mut self) -> Option<Box<L>> {
+        self.0.unlisten()
     }
 }
 

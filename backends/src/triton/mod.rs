@@ -12,8 +12,10 @@ mod client;
 mod dial;
 mod dialect;
 mod direct;
+mod ear;
 mod ensemble;
 mod fields;
+mod frames;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod grpc;
@@ -29,6 +31,7 @@ mod status;
 mod texts;
 mod tis;
 mod turbomind;
+mod unframer;
 mod wire;
 
 use std::sync::Arc;

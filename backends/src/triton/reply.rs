@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::fields::{Broken, Span};
-use super::layout::{Layout, Listed};
+use super::layout::{Kind, Layout, Often};
 
 /// One `ModelInferResponse`, alone or within a `ModelStreamInferResponse`, on
 /// the bytes that it came in. As long as it is held, HTTP/2 has to take other
@@ -25,6 +25,8 @@ pub(super) struct Tensor<'a> {
     pub(super) name: &'a [u8],
     /// The word for its type, such as `UINT32`.
     pub(super) datatype: &'a [u8],
+    /// The same, as far as it is known.
+    pub(super) kind: Kind,
     /// Where its elements lie; `None` where the response has no bytes for it.
     pub(super) raw: Option<Span>,
 }
@@ -93,15 +95,23 @@ impl Reply {
     }
 
     /// The first output with this name; they come in any order.
-    #[inline]
     pub(super) fn tensor(&self, name: &[u8]) -> Option<Tensor<'_>> {
-        let outputs = &self.layout.outputs;
-        let is_it = |output: Listed| self.part(output.name) == name;
-        let at = (0..outputs.len()).find(|&at| outputs.get(at).is_some_and(is_it))?;
-        let Listed { name, datatype } = outputs.get(at)?;
+        self.tensor_at(self.layout.place(&self.bytes, name)?)
+    }
+
+    /// The same, by a name that is looked for in every message.
+    #[inline]
+    pub(super) fn often(&self, output: Often) -> Option<Tensor<'_>> {
+        self.tensor_at(self.layout.often(output)?)
+    }
+
+    #[inline]
+    fn tensor_at(&self, at: usize) -> Option<Tensor<'_>> {
+        let listed = self.layout.outputs.get(at)?;
         Some(Tensor {
-            name: self.part(name),
-            datatype: self.part(datatype),
+            name: self.part(listed.name),
+            datatype: self.part(listed.datatype),
+            kind: listed.kind,
             raw: self.layout.contents.get(at),
         })
     }

@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 use super::TURBOMIND;
 use super::ask::{Call, Inputs};
 use super::client::Client;
+use super::layout::Often;
 use super::reply::Reply;
 use super::repository::{config_of, integer_parameter, running_limit};
 use super::texts;
@@ -195,7 +196,7 @@ impl Progress {
                     "shrinks to {length} behind a prompt of {} and {} tokens of answer",
                     self.prompt, self.total
                 );
-                Err(wire::malformed(response, "sequence_length", &what))
+                Err(wire::malformed(response, Often::Length.name(), &what))
             }
         }
     }
@@ -207,7 +208,7 @@ impl Progress {
     /// [`ErrorKind::Malformed`] when they are not there.
     pub(super) fn ids<'a>(&self, response: &'a Reply, from: u32) -> Result<&'a [[u8; 4]], Error> {
         let place = |tokens: u32| self.prompt.saturating_add(tokens);
-        wire::required(response, "output_ids")?.ids(place(from), place(self.total))
+        wire::required_often(response, Often::Ids)?.ids(place(from), place(self.total))
     }
 }
 
@@ -220,7 +221,7 @@ pub(super) fn length_of(response: &Reply) -> Result<Option<u32>, Error> {
     if response.is_empty() {
         return Ok(None);
     }
-    wire::required(response, "sequence_length")?
+    wire::required_often(response, Often::Length)?
         .count()
         .map(Some)
 }

@@ -1,9 +1,10 @@
-//! Tensors as bytes: elements in a row, and what comes out of a response. Knows Triton's layout (little endian, strings by a 4-byte length)
-//! and no model.
+//! Tensors as bytes: elements in a row, and what comes out of a response. Knows how
+//! Triton writes them (little endian, strings by a 4-byte length) and no model.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::fields::Span;
+use super::layout::{Kind, Often};
 use super::proto::DataType;
 use super::reply::{Reply, Tensor};
 use crate::{Error, ErrorKind, excerpt};
@@ -101,7 +102,42 @@ pub(super) struct Output<'a> {
 /// # Errors
 /// [`ErrorKind::Malformed`] when the output is listed without its bytes.
 pub(super) fn output<'a>(response: &'a Reply, name: &str) -> Result<Option<Output<'a>>, Error> {
-    let Some(tensor) = response.tensor(name.as_bytes()) else {
+    of_tensor(response, response.tensor(name.as_bytes()), name)
+}
+
+/// The output with this name, which has to be there.
+///
+/// # Errors
+/// [`ErrorKind::Malformed`] when it is not.
+pub(super) fn required<'a>(response: &'a Reply, name: &str) -> Result<Output<'a>, Error> {
+    output(response, name)?.ok_or_else(|| malformed(response, name, "is missing"))
+}
+
+/// As [`output()`], for one that is looked for in every message.
+///
+/// # Errors
+/// The same.
+#[inline]
+pub(super) fn often(response: &Reply, output: Often) -> Result<Option<Output<'_>>, Error> {
+    of_tensor(response, response.often(output), output.name())
+}
+
+/// As [`required`], for one that is looked for in every message.
+///
+/// # Errors
+/// The same.
+#[inline]
+pub(super) fn required_often(response: &Reply, output: Often) -> Result<Output<'_>, Error> {
+    often(response, output)?.ok_or_else(|| malformed(response, output.name(), "is missing"))
+}
+
+#[inline]
+fn of_tensor<'a>(
+    response: &'a Reply,
+    tensor: Option<Tensor<'a>>,
+    name: &str,
+) -> Result<Option<Output<'a>>, Error> {
+    let Some(tensor) = tensor else {
         return Ok(None);
     };
     match tensor.raw {
@@ -112,14 +148,6 @@ pub(super) fn output<'a>(response: &'a Reply, name: &str) -> Result<Option<Outpu
         })),
         None => Err(malformed(response, name, "has no bytes")),
     }
-}
-
-/// The output with this name, which has to be there.
-///
-/// # Errors
-/// [`ErrorKind::Malformed`] when it is not.
-pub(super) fn required<'a>(response: &'a Reply, name: &str) -> Result<Output<'a>, Error> {
-    output(response, name)?.ok_or_else(|| malformed(response, name, "is missing"))
 }
 
 impl<'a> Output<'a> {
@@ -136,12 +164,12 @@ impl<'a> Output<'a> {
         let raw = self.raw();
         let four = || raw.first_chunk::<4>().copied();
         let eight = || raw.first_chunk::<8>().copied();
-        let number = match self.tensor.datatype {
-            b"UINT32" => four().map(u32::from_le_bytes),
-            b"INT32" => four().and_then(|raw| i32::from_le_bytes(raw).try_into().ok()),
-            b"UINT64" => eight().and_then(|raw| u64::from_le_bytes(raw).try_into().ok()),
-            b"INT64" => eight().and_then(|raw| i64::from_le_bytes(raw).try_into().ok()),
-            _ => None,
+        let number = match self.tensor.kind {
+            Kind::U32 => four().map(u32::from_le_bytes),
+            Kind::I32 => four().and_then(|raw| i32::from_le_bytes(raw).try_into().ok()),
+            Kind::U64 => eight().and_then(|raw| u64::from_le_bytes(raw).try_into().ok()),
+            Kind::I64 => eight().and_then(|raw| i64::from_le_bytes(raw).try_into().ok()),
+            Kind::Strings | Kind::Other => None,
         };
         number.ok_or_else(|| self.malformed(&format!("is no count ({})", self.size())))
     }
@@ -157,7 +185,7 @@ impl<'a> Output<'a> {
             let to = usize::try_from(to).ok()?.checked_mul(4)?;
             self.raw().get(from..to)
         };
-        match part().filter(|_| matches!(self.tensor.datatype, b"UINT32" | b"INT32")) {
+        match part().filter(|_| matches!(self.tensor.kind, Kind::U32 | Kind::I32)) {
             Some(part) => Ok(part.as_chunks::<4>().0),
             None => {
                 let what = format!("has no elements {from}..{to} ({})", self.size());
@@ -171,7 +199,7 @@ impl<'a> Output<'a> {
     /// # Errors
     /// [`ErrorKind::Malformed`] when it holds no strings or they do not add up.
     pub(super) fn string(&self) -> Result<Bytes, Error> {
-        if self.tensor.datatype != b"BYTES" {
+        if self.tensor.kind != Kind::Strings {
             let kind = String::from_utf8_lossy(self.tensor.datatype);
             return Err(self.malformed(&format!("is {}, not BYTES", excerpt(&kind))));
         }

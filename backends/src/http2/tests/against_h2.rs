@@ -1,13 +1,16 @@
 //! The same wire as another implementation speaks it: a server of the crate h2,
 //! which compresses its headers and keeps its own windows.
 
+use std::future::poll_fn;
+
 use bytes::Bytes;
 use h2::server;
 use proptest::prelude::{ProptestConfig, any, proptest};
 use tokio::io::DuplexStream;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Response};
 
-use super::{Connection, block, body, head};
+use super::super::Listener;
+use super::{Call, Connection, block, body, head};
 
 /// Answers every call with its own message, in pieces, and says how long it was.
 async fn echo(stream: DuplexStream, window: u32, piece: usize) {
@@ -43,7 +46,27 @@ async fn echo(stream: DuplexStream, window: u32, piece: usize) {
     }
 }
 
-/// Calls with messages of these sizes, all at once.
+/// All that somebody hears who listens to the end.
+async fn heard(call: &mut Call) -> Vec<u8> {
+    call.listen(Box::new(All::default()));
+    let end = poll_fn(|cx| call.poll_listener(cx, |_: &mut All| None::<()>));
+    assert_eq!(end.await, None);
+    call.unlisten::<All>().expect("it listened").0
+}
+
+#[derive(Default)]
+struct All(Vec<u8>);
+
+impl Listener for All {
+    fn hear(&mut self, piece: Bytes) -> bool {
+        self.0.extend_from_slice(&piece);
+        // Now and then it has its task look, which is no end.
+        piece.len().is_multiple_of(3)
+    }
+}
+
+/// Calls with messages of these sizes, all at once. Every other answer is listened
+/// to.
 async fn echoed(sizes: &[usize], window: u32, piece: usize) {
     let (ours, theirs) = tokio::io::duplex(30_000);
     let server = tokio::spawn(echo(theirs, window, piece));
@@ -63,12 +86,14 @@ async fn echoed(sizes: &[usize], window: u32, piece: usize) {
                 headers.get("content-type").expect("a kind"),
                 "application/grpc"
             );
-            let (all, error) = body(&mut call).await;
-            assert!(
-                all == message && error.is_none(),
-                "{} bytes, {error:?}",
-                all.len()
-            );
+            let all = if at % 2 == 0 {
+                let (all, error) = body(&mut call).await;
+                assert!(error.is_none(), "{} bytes, {error:?}", all.len());
+                all
+            } else {
+                heard(&mut call).await
+            };
+            assert!(all == message, "{} bytes", all.len());
             let trailers = call.take_trailers().expect("trailers");
             assert_eq!(trailers.get("x-bytes").expect("a size"), &size.to_string());
         }
