@@ -108,7 +108,8 @@ fn orders() -> Vec<Row> {
                 Order::Close,
             ],
             cut,
-            "the stream of `MODEL` failed: the connection broke; the server had said: GOAWAY with \
+            // The stream, or with `tis` a postprocessing call that is under way then.
+            "... failed: the connection broke; the server had said: GOAWAY with \
              ENHANCE_YOUR_CALM: too_many_pings...",
         ),
         order(
