@@ -30,14 +30,15 @@ pub struct CalibrateArgs {
     #[arg(long = "output-tokens", value_name = "N", default_value_t = 100)]
     pub output_tokens: u32,
 
-    /// Requests per slot and round
-    #[arg(long = "requests-per-slot", value_name = "N", default_value_t = 2)]
+    /// Requests per slot and round. How a round's start falls decides part of its
+    /// floor: many short rounds tell more than few long ones
+    #[arg(long = "requests-per-slot", value_name = "N", default_value_t = 1)]
     pub requests_per_slot: u32,
 
     /// Rounds per backend, in alternating order (A B, B A, ...); the n-th rounds
     /// of two backends are a pair. Up to three times as many are played until each
-    /// mean floor is known to 15 %
-    #[arg(long, value_name = "N", default_value_t = 6)]
+    /// mean floor is known to 10 %
+    #[arg(long, value_name = "N", default_value_t = 12)]
     pub rounds: u32,
 
     /// Time over which the requests of a round start, in seconds; 0: all at
@@ -70,7 +71,7 @@ Examples:
   Before `compare --backend tis=... --backend api_server=... --concurrency 128`,
   on the same machine:
     pairbench calibrate --backend tis --backend api_server --concurrency 128
-  Only the floor, in half a minute:
+  Only the floor, in about a minute:
     pairbench calibrate --backend tis-direct --backend api_server --no-ladder
 
 Exit code: 0 done, 2 error. A noisy machine is warned of on the page.";

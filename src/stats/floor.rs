@@ -12,8 +12,9 @@ use crate::record::{BackendFloor, Calibration, ClientFloor, Delay, Host, Round};
 /// a quiet machine.
 const MOST_UNCERTAINTY: f64 = 0.20;
 
-/// One that is known to this share of it needs no more rounds.
-const GOOD_UNCERTAINTY: f64 = 0.15;
+/// One that is known to this share of it needs no more rounds: two calibrations are
+/// then hardly ever more than a fifth apart.
+const GOOD_UNCERTAINTY: f64 = 0.10;
 
 /// Share of the time that a thread may wait for a core on a quiet machine.
 const MOST_WAIT: f64 = 0.02;
