@@ -12,8 +12,8 @@ use crate::record::{BackendFloor, Calibration, ClientFloor, Delay, Host, Round};
 /// a quiet machine.
 const MOST_UNCERTAINTY: f64 = 0.20;
 
-/// One that is known to this share of it needs no more rounds: two calibrations are
-/// then hardly ever more than a fifth apart.
+/// One that is known to this share of it needs no more rounds: what sets two
+/// calibrations further apart is the machine then (docs/performance.md).
 const GOOD_UNCERTAINTY: f64 = 0.10;
 
 /// Share of the time that a thread may wait for a core on a quiet machine.

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::super::Listener;
 use super::super::state::CALL_WINDOW_BYTES;
-use super::{Call, GRPC_OK, OK, Server, called, frame, head, piece};
+use super::{Call, Connection, GRPC_OK, OK, Server, called, frame, head, piece};
 
 /// Keeps what it hears until it hears `Z`; dies of an `X`.
 #[derive(Default)]
@@ -34,6 +34,19 @@ async fn enough(call: &mut Call) -> Option<Vec<u8>> {
     let done = |ear: &mut Ear| ear.heard.contains(&b'Z').then(|| ear.heard.clone());
     let wait = poll_fn(|cx| call.poll_listener(cx, done));
     timeout(Duration::from_secs(5), wait).await.expect("soon")
+}
+
+/// Two calls that are listened to.
+async fn two() -> (Connection, Server, [Call; 2]) {
+    let (connection, mut server) = Server::met().await;
+    let mut calls = [called(&connection, b""), called(&connection, b"")];
+    let heads = [frame(1, 4, 1, OK), frame(1, 4, 3, OK)];
+    server.send(&heads.concat()).await;
+    for call in &mut calls {
+        head(call).await.expect("a head");
+        call.listen(Box::new(Ear::default()));
+    }
+    (connection, server, calls)
 }
 
 #[tokio::test]
@@ -77,14 +90,7 @@ async fn the_task_is_woken_when_it_is_enough_and_goes_on_by_itself() {
 
 #[tokio::test]
 async fn the_end_of_the_call_is_told_without_the_listener() {
-    let (connection, mut server) = Server::met().await;
-    let mut calls = [called(&connection, b""), called(&connection, b"")];
-    let heads = [frame(1, 4, 1, OK), frame(1, 4, 3, OK)];
-    server.send(&heads.concat()).await;
-    for call in &mut calls {
-        head(call).await.expect("a head");
-        call.listen(Box::new(Ear::default()));
-    }
+    let (_connection, mut server, mut calls) = two().await;
     let ends = [frame(0, 1, 1, b"a"), frame(3, 0, 3, &[0, 0, 0, 2])];
     server.send(&ends.concat()).await;
     for (call, heard) in calls.iter_mut().zip([&b"a"[..], b""]) {
@@ -119,14 +125,7 @@ async fn what_was_heard_may_be_sent_again() {
 
 #[tokio::test]
 async fn a_listener_that_panics_costs_its_own_call() {
-    let (connection, mut server) = Server::met().await;
-    let mut calls = [called(&connection, b""), called(&connection, b"")];
-    let heads = [frame(1, 4, 1, OK), frame(1, 4, 3, OK)];
-    server.send(&heads.concat()).await;
-    for call in &mut calls {
-        head(call).await.expect("a head");
-        call.listen(Box::new(Ear::default()));
-    }
+    let (connection, mut server, mut calls) = two().await;
     // What follows does not make it unsaid.
     let pieces = [
         frame(0, 0, 1, b"X"),
