@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::arrivals::Arrivals;
+use super::departures::Departures;
 use super::{Desk, Handed};
 
 /// Gathered bytes at which the socket is written to in any case.
@@ -30,9 +31,7 @@ struct Socket {
     desk: Desk,
     /// When each write began, by its number.
     writes_ns: Vec<u64>,
-    /// Answers whose last token goes with the next write; times are numbers of
-    /// writes.
-    leaving: Vec<Handed>,
+    departures: Departures<Handed>,
     arrivals: Arrivals,
 }
 
@@ -43,21 +42,25 @@ impl Gather {
             gathered: BytesMut::with_capacity(2 * GATHERED_BYTES),
             desk,
             writes_ns: Vec::new(),
-            leaving: Vec::new(),
+            departures: Departures::default(),
             arrivals: Arrivals::default(),
         })))
     }
 
-    /// The number of the next write. What is queued now goes with it, unless
-    /// the connection holds it back; its time is early then, never late.
-    pub(super) fn next_write(&self) -> u64 {
-        self.with(|socket| u64::try_from(socket.writes_ns.len()).unwrap_or(u64::MAX))
+    /// A message of so many bytes is about to be given to the library.
+    pub(super) fn expect(&self, stream: u32, bytes: usize) {
+        self.with(|socket| socket.departures.expect(stream, bytes));
     }
 
-    /// Books an answer, whose times are numbers of writes, when the next write
-    /// begins.
-    pub(super) fn leave(&self, handed: Handed) {
-        self.with(|socket| socket.leaving.push(handed));
+    /// Books an answer, with the time of the write that carried the end of each
+    /// message, when the last of them begins to leave.
+    pub(super) fn end(&self, stream: u32, handed: Handed) {
+        self.with(|socket| socket.departures.end(stream, handed));
+    }
+
+    /// The answer will not be given to its end, and is not booked.
+    pub(super) fn forget(&self, stream: u32) {
+        self.with(|socket| socket.departures.forget(stream));
     }
 
     /// When the message of this stream had been read from the socket, if it was.
@@ -98,13 +101,16 @@ impl Socket {
     /// look it up.
     fn book(&mut self) {
         self.writes_ns.push(self.desk.clock.now_ns());
-        for mut handed in self.leaving.drain(..) {
-            for at in &mut handed.at_ns {
-                let write = usize::try_from(*at).unwrap_or(usize::MAX);
-                *at = self.writes_ns.get(write).copied().unwrap_or_default();
-            }
-            self.desk.book.enter(handed);
+        for (handed, writes) in self.departures.take_complete() {
+            let at_ns = writes.into_iter().map(|write| self.time_of(write));
+            let at_ns = at_ns.collect();
+            self.desk.book.enter(Handed { at_ns, ..handed });
         }
+    }
+
+    fn time_of(&self, write: u64) -> u64 {
+        let write = usize::try_from(write).unwrap_or(usize::MAX);
+        self.writes_ns.get(write).copied().unwrap_or_default()
     }
 
     /// Makes room for more.
@@ -148,7 +154,9 @@ impl AsyncWrite for Gather {
     ) -> Poll<io::Result<usize>> {
         self.with(|socket| {
             ready!(socket.room(context))?;
+            let next = u64::try_from(socket.writes_ns.len()).unwrap_or(u64::MAX);
             for slice in slices {
+                socket.departures.leave(slice, next);
                 socket.gathered.extend_from_slice(slice);
             }
             Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()))

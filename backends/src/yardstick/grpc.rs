@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use hyper::body::{Body as _, Frame as HttpFrame};
@@ -120,7 +120,8 @@ async fn answer(
         let arrived_ns = read_ns.unwrap_or(arrived(&site.desk).await);
         if let Some(asked) = Asked::read(&message, &ByteCodec) {
             let beat = Beat::start(&site.desk, arrived_ns, asked.id(), asked.tokens());
-            return streamed(respond, beat, socket, &site.desk, &asked).await;
+            let streamed = streamed(respond, beat, socket, &site.desk, &asked).await;
+            return streamed.inspect_err(|_| socket.forget(stream));
         }
         first = Some(message);
     } else {
@@ -173,6 +174,7 @@ async fn streamed(
     desk: &Desk,
     asked: &Asked,
 ) -> Result<(), h2::Error> {
+    let stream = respond.stream_id().as_u32();
     let mut frames = asked.frames(desk.pace.output_ids_len);
     let mut due = beat.due().await;
     let mut outbound = respond.send_response(head(), false)?;
@@ -182,12 +184,13 @@ async fn streamed(
                 room(&mut outbound).await?;
             }
             let frame = frames.frame(beat.total() + 1);
-            beat.goes_with(socket.next_write());
+            beat.goes();
+            socket.expect(stream, frame.remaining());
             outbound.send_data(frame, false)?;
         }
         due = beat.due().await;
     }
-    socket.leave(beat.finish());
+    socket.end(stream, beat.finish());
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     outbound.send_trailers(trailers)

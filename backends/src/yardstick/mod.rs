@@ -5,6 +5,8 @@
 
 mod arrivals;
 mod book;
+mod departures;
+mod frames;
 mod gather;
 mod grpc;
 mod http;

@@ -26,6 +26,7 @@ pub(super) struct Beat<'a> {
     first_ns: u64,
     per_token_ns: u64,
     tokens: u32,
+    handed: u32,
     at_ns: Vec<u64>,
     timer: Pin<Box<Sleep>>,
 }
@@ -47,6 +48,7 @@ impl<'a> Beat<'a> {
             first_ns: arrived_ns.saturating_add(nanoseconds(desk.pace.first_token)),
             per_token_ns: nanoseconds(desk.pace.per_token),
             tokens,
+            handed: 0,
             at_ns: Vec::with_capacity(room),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         }
@@ -54,7 +56,7 @@ impl<'a> Beat<'a> {
 
     /// Tokens handed over.
     pub(super) fn total(&self) -> u32 {
-        u32::try_from(self.at_ns.len()).unwrap_or(u32::MAX)
+        self.handed
     }
 
     /// Waits for the next tokens; how many are due. 0: there are no more.
@@ -88,11 +90,12 @@ impl<'a> Beat<'a> {
     /// A token is handed over now.
     pub(super) fn stamp(&mut self) {
         self.at_ns.push(self.desk.clock.now_ns());
+        self.goes();
     }
 
-    /// A token goes with the write of this number, whose time will be known.
-    pub(super) fn goes_with(&mut self, write: u64) {
-        self.at_ns.push(write);
+    /// A token is handed to who will know its time.
+    pub(super) fn goes(&mut self) {
+        self.handed += 1;
     }
 
     /// The answer is out: enters it into the book.
@@ -101,7 +104,7 @@ impl<'a> Beat<'a> {
         desk.book.enter(self.finish());
     }
 
-    /// The answer is out: what the book is to hold.
+    /// The answer is out: what the book is to hold, with the times that were stamped.
     pub(super) fn finish(self) -> Handed {
         Handed {
             request: self.request,

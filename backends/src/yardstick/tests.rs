@@ -1,5 +1,6 @@
 //! Every client against the servers that are to measure it.
 
+use std::collections::HashMap;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,6 +154,23 @@ async fn every_way_gets_what_it_asked_for_and_the_book_knows_when() {
             assert!(yard.book.take().is_empty());
         }
     }
+}
+
+#[tokio::test]
+async fn messages_share_the_time_of_a_write_and_not_that_of_a_burst() {
+    let yard = Yard::start(Wire::Grpc, pace(20, 10_000, 2056));
+    let client = yard.client("tis-direct");
+    let all = (0..64).map(|id| yard.ask(&client, id, 8));
+    futures_util::future::join_all(all).await;
+    let mut shared = HashMap::new();
+    for at_ns in yard.book.take().iter().flat_map(|handed| &handed.at_ns) {
+        *shared.entry(*at_ns).or_insert(0) += 1;
+    }
+    // A write takes 64 KiB and what the library gives at once beyond, some of a
+    // message of 8 kB that began before included.
+    let most = shared.values().max().expect("handed over");
+    assert!(*most <= 12, "{most} messages with one write");
+    assert_eq!(shared.values().sum::<u32>(), 64 * 8);
 }
 
 #[tokio::test]
