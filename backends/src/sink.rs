@@ -180,6 +180,13 @@ impl Sink {
         self.pulse.is_given_up()
     }
 
+    /// Looks at what the next mark will touch, or near it. What it says means
+    /// nothing.
+    #[inline]
+    pub(crate) fn look_ahead(&self) -> u64 {
+        self.marks.last().map_or(0, |mark| mark.at_ns) ^ self.pulse.look_ahead()
+    }
+
     /// A message without tokens: a role-only event, an empty delta, usage, an
     /// empty final frame. No mark.
     pub fn event(&mut self) {

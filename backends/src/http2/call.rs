@@ -22,6 +22,13 @@ pub(crate) trait Listener: Any + Send {
     /// Takes the next piece; whether the call's task is to be woken. The connection
     /// is at work: it must not be used here.
     fn hear(&mut self, piece: Bytes) -> bool;
+
+    /// Looks at what the next piece will need, so that memory brings that for all
+    /// pieces of a read at once and not one after the other. What it says means
+    /// nothing.
+    fn look_ahead(&self) -> u64 {
+        0
+    }
 }
 
 /// Where the pieces of a body go.
@@ -141,6 +148,15 @@ impl Call {
                 self.wake();
                 Got::Kept
             }
+        }
+    }
+
+    /// See [`Listener::look_ahead`].
+    #[inline]
+    pub(super) fn look_ahead(&self) -> u64 {
+        match &self.inbox {
+            Inbox::Heard(listener) => listener.look_ahead(),
+            Inbox::Kept(_) => 0,
         }
     }
 

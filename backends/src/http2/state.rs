@@ -225,6 +225,15 @@ impl State {
         }
     }
 
+    /// Looks at what a piece of that call will need; see [`Call::look_ahead`].
+    #[inline]
+    pub(super) fn look_ahead(&self, number: u32) -> u64 {
+        let key = self.numbers.get(&number);
+        let key = key.and_then(|&key| usize::try_from(key).ok());
+        key.and_then(|key| self.calls.get(key))
+            .map_or(0, Call::look_ahead)
+    }
+
     /// Nothing more comes for a call.
     pub(super) fn finish(&mut self, key: usize, how: Result<(), Error>) {
         let call = &mut self.calls[key];

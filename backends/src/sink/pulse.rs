@@ -27,6 +27,13 @@ impl Pulse {
         (self.0.last_ns.load(Ordering::Acquire), pieces > 0)
     }
 
+    /// Looks at it without learning anything.
+    #[inline]
+    pub(super) fn look_ahead(&self) -> u64 {
+        // Relaxed: what is read behind it need not wait for it.
+        self.0.last_ns.load(Ordering::Relaxed)
+    }
+
     /// Says that nobody waits for the request any more. It is for whoever polls
     /// it to look, as it ends by being dropped.
     pub fn give_up(&self) {

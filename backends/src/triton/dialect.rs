@@ -260,6 +260,10 @@ impl Taker for Spoken {
         &mut self.sink
     }
 
+    fn lent(&self) -> &Sink {
+        &self.sink
+    }
+
     fn take(&mut self, reply: &Reply) -> Result<(), Error> {
         if let Some(progress) = &mut self.progress
             && let Some(length) = wire::often(reply, Often::Length)?

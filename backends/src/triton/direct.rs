@@ -78,6 +78,10 @@ impl<const STREAM: bool> Taker for Tokens<STREAM> {
         &mut self.sink
     }
 
+    fn lent(&self) -> &Sink {
+        &self.sink
+    }
+
     #[inline]
     fn take(&mut self, reply: &Reply) -> Result<(), Error> {
         let Some(length) = length_of(reply)? else {

@@ -17,6 +17,9 @@ pub(super) trait Taker: Send + 'static {
     /// The sink that frames are told to.
     fn sink(&mut self) -> &mut Sink;
 
+    /// The same, only to be looked at.
+    fn lent(&self) -> &Sink;
+
     /// Takes a frame.
     ///
     /// # Errors
@@ -61,6 +64,11 @@ impl<T: Taker> Listener for Ear<T> {
             }
             message = self.unframer.next();
         }
+    }
+
+    #[inline]
+    fn look_ahead(&self) -> u64 {
+        self.taker.lent().look_ahead() ^ u64::from(self.frames.is_over())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Pieces that are taken where they are read.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::task::Poll;
@@ -18,6 +19,7 @@ use super::{Call, Connection, GRPC_OK, OK, Server, called, frame, head, piece};
 pub(super) struct Ear {
     pub(super) heard: Vec<u8>,
     pieces: usize,
+    looks: Cell<usize>,
 }
 
 impl Listener for Ear {
@@ -26,6 +28,11 @@ impl Listener for Ear {
         self.heard.extend_from_slice(&piece);
         self.pieces += 1;
         piece.contains(&b'Z')
+    }
+
+    fn look_ahead(&self) -> u64 {
+        self.looks.set(self.looks.get() + 1);
+        0
     }
 }
 
@@ -47,6 +54,31 @@ async fn two() -> (Connection, Server, [Call; 2]) {
         call.listen(Box::new(Ear::default()));
     }
     (connection, server, calls)
+}
+
+#[tokio::test]
+async fn what_one_read_brings_is_looked_at_once_and_one_piece_alone_is_not() {
+    for (pieces, looks) in [(1, 0), (2, 2), (16, 16), (17, 16), (40, 40)] {
+        let (_connection, mut server, [mut one, mut other]) = two().await;
+        // What the other one gets tells nobody.
+        let frames: Vec<Vec<u8>> = (0..pieces)
+            .map(|at| frame(0, 0, if at % 3 == 1 { 3 } else { 1 }, b"a"))
+            .collect();
+        server.send(&frames.concat()).await;
+        let mut seen = async |call: &mut Call, stream| {
+            // What was sent before is read by itself.
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+            server.send(&frame(0, 0, stream, b"Z")).await;
+            let done = |ear: &mut Ear| ear.heard.contains(&b'Z').then(|| ear.looks.get());
+            let wait = poll_fn(|cx| call.poll_listener(cx, done));
+            let seen = timeout(Duration::from_secs(5), wait).await.expect("soon");
+            seen.expect("a listener")
+        };
+        let seen = seen(&mut one, 1).await + seen(&mut other, 3).await;
+        assert_eq!(seen, looks, "{pieces}");
+    }
 }
 
 #[tokio::test]
