@@ -204,13 +204,8 @@ impl<'a> Design<'a> {
             end = experiment.play(blocks).await?;
         }
         if end == End::OutOfTime {
-            let played = match experiment.pace.blocks() {
-                1 => "1 was".to_owned(),
-                blocks => format!("{blocks} were"),
-            };
-            tell(&format!(
-                "no time for another block within --max-time; {played} played\n"
-            ));
+            let (played, arms) = (experiment.pace.blocks(), self.header.arms);
+            tell(&out_of_time(played, arms, self.config.duet));
         }
         Ok(end)
     }
@@ -308,6 +303,17 @@ fn warn_of_turns(config: &ExperimentConfig, blocks: u32, arms: u32) {
     }
 }
 
+/// What is said when --max-time ends a comparison.
+fn out_of_time(played: u32, arms: u32, duet: bool) -> String {
+    let were = if played == 1 { "was" } else { "were" };
+    let turns = if duet || played == 0 || balanced(played, arms) == played {
+        ""
+    } else {
+        ", which is no multiple of the arms: some played first more often than others"
+    };
+    format!("no time for another block within --max-time; {played} {were} played{turns}\n")
+}
+
 fn warn_of_size(blocks: u32, schedule: &Schedule, plan: &Plan) {
     let (requests, wanted) = (schedule.block_requests(), wanted_requests(plan));
     let left_over = plan.jobs.len() - usize::try_from(schedule.used_jobs()).unwrap_or(0);
@@ -342,7 +348,7 @@ fn outcome(scene: &Scene<'_>, folders: Vec<PathBuf>, trouble: Option<Error>) -> 
 mod tests {
     use std::time::Duration;
 
-    use super::{about, check, shown};
+    use super::{about, check, out_of_time, shown};
     use crate::config::Judgement;
 
     #[test]
@@ -356,6 +362,25 @@ mod tests {
             (9_000.0, "2.5 hours"),
         ] {
             assert_eq!(about(Duration::from_secs_f64(seconds)), words);
+        }
+    }
+
+    #[test]
+    fn a_comparison_that_time_ends_says_whether_turns_are_equal() {
+        for (played, arms, duet, words) in [
+            (
+                1,
+                2,
+                false,
+                "1 was played, which is no multiple of the arms: some played first",
+            ),
+            (3, 2, false, "3 were played, which is no multiple"),
+            (4, 2, false, "4 were played\n"),
+            (3, 2, true, "3 were played\n"),
+            (0, 2, false, "0 were played\n"),
+        ] {
+            let said = out_of_time(played, arms, duet);
+            assert!(said.contains(words), "{said}");
         }
     }
 

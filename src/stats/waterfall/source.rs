@@ -127,8 +127,8 @@ impl Sides<'_> {
             return (PartKind::FrontEnd, words);
         }
         let words = format!(
-            "{seen}: too much to take it for equal, and no counter of both servers tells the \
-             engine's time"
+            "{seen}: that is or may be more than a tenth of it, so the paces are not taken for equal, \
+             and no counter of both servers tells the engine's time"
         );
         (PartKind::FrontEndAndEngine, words)
     }
