@@ -11,7 +11,7 @@ use super::{bare_grpc, bare_http, ours};
 
 const DEFAULTS: Defaults = Defaults {
     streams: 64,
-    requests: 1,
+    requests: 4,
     tokens: 256,
     requests_full_speed: 10,
     gap: std::time::Duration::from_millis(10),

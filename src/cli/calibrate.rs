@@ -27,7 +27,7 @@ pub struct CalibrateArgs {
     pub per_token_ms: f64,
 
     /// Tokens of each answer
-    #[arg(long = "output-tokens", value_name = "N", default_value_t = 100)]
+    #[arg(long = "output-tokens", value_name = "N", default_value_t = 30)]
     pub output_tokens: u32,
 
     /// Requests per slot and round. How a round's start falls decides part of its
@@ -38,7 +38,7 @@ pub struct CalibrateArgs {
     /// Rounds per backend, in alternating order (A B, B A, ...); the n-th rounds
     /// of two backends are a pair. Up to three times as many are played until each
     /// mean floor is known to 10 %
-    #[arg(long, value_name = "N", default_value_t = 12)]
+    #[arg(long, value_name = "N", default_value_t = 30)]
     pub rounds: u32,
 
     /// Time over which the requests of a round start, in seconds; 0: all at

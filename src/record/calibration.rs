@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::files::{read_json, write_json};
 use super::is_zero;
 
-/// Version of the file's layout. A file with another number is refused.
-pub const CALIBRATION_FORMAT: u32 = 1;
+/// Version of the file's layout and of what its figures mean. A file with another
+/// number is refused: floors of format 1 held some of the server's writing over gRPC.
+pub const CALIBRATION_FORMAT: u32 = 2;
 
 const FILE: &str = "calibration.json";
 
@@ -302,7 +303,8 @@ mod tests {
         for (content, words) in [
             ("{", "damaged"),
             ("", "damaged"),
-            ("{\"format\":1}", "damaged"),
+            ("{\"format\":1}", "format 1"),
+            ("{\"format\":2}", "damaged"),
             ("{\"format\":99}", "format 99"),
         ] {
             std::fs::write(Calibration::path(folder.path()), content).expect("writable");

@@ -12,9 +12,11 @@ pub struct Handed {
     /// When it had been read, in nanoseconds on the shared clock.
     pub arrived_ns: u64,
     /// For each message with a token: when it was handed to the system, right
-    /// before the write to the socket that carried it. HTTP writes each token
+    /// before the write to the socket that carried its end. HTTP writes each token
     /// by itself; on a gRPC connection what several streams have to say at one
-    /// moment goes with one write, and has its time.
+    /// moment goes with as few writes as it fits in (64 KiB and somewhat more
+    /// each), and has their times. What the system does not take at once has the
+    /// time of the first try: early, never late.
     pub at_ns: Vec<u64>,
 }
 

@@ -75,7 +75,8 @@ impl<A> Departures<A> {
         }
     }
 
-    /// The answer will not be given to its end.
+    /// The answer will not be given to its end. One that a client gives up when all
+    /// was given to the library is kept, unfinished, as long as its connection.
     pub(super) fn forget(&mut self, stream: u32) {
         self.streams.remove(&stream);
     }

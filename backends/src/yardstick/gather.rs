@@ -1,5 +1,5 @@
 //! A socket whose writes are gathered until its connection has nothing more to
-//! say, then written at once. An HTTP/2 library flushes behind every
+//! say, or as much as a write takes, then written at once. An HTTP/2 library flushes behind every
 //! frame of some size; what many streams have to say at one moment would be a
 //! system call each.
 
@@ -53,12 +53,14 @@ impl Gather {
     }
 
     /// Books an answer, with the time of the write that carried the end of each
-    /// message, when the last of them begins to leave.
+    /// message, when the last of them begins to leave. What the socket does not take
+    /// at once has the time of the first try: early, never late.
     pub(super) fn end(&self, stream: u32, handed: Handed) {
         self.with(|socket| socket.departures.end(stream, handed));
     }
 
-    /// The answer will not be given to its end, and is not booked.
+    /// The answer will not be given to its end, and what has left of it is not
+    /// booked.
     pub(super) fn forget(&self, stream: u32) {
         self.with(|socket| socket.departures.forget(stream));
     }
@@ -75,7 +77,8 @@ impl Gather {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Socket) -> T) -> T {
-        // Both ends are in one task: nobody ever waits here.
+        // The servers have one thread: nobody ever waits here, and what an answer
+        // says of its messages is said before the connection has them leave.
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

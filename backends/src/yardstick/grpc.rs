@@ -184,7 +184,7 @@ async fn streamed(
                 room(&mut outbound).await?;
             }
             let frame = frames.frame(beat.total() + 1);
-            beat.goes();
+            beat.hand_over();
             socket.expect(stream, frame.remaining());
             outbound.send_data(frame, false)?;
         }

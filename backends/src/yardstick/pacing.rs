@@ -39,8 +39,6 @@ impl<'a> Beat<'a> {
     /// The pace of an answer of `tokens` tokens to a request that had been
     /// read at `arrived_ns`. `name` is what the client calls it.
     pub(super) fn start(desk: &'a Desk, arrived_ns: u64, name: &str, tokens: u32) -> Self {
-        // Whoever asks for a thousand million tokens gets no memory before they come.
-        let room = usize::try_from(tokens).unwrap_or(0).min(4096);
         Self {
             desk,
             request: name.parse().unwrap_or(u64::MAX),
@@ -49,7 +47,7 @@ impl<'a> Beat<'a> {
             per_token_ns: nanoseconds(desk.pace.per_token),
             tokens,
             handed: 0,
-            at_ns: Vec::with_capacity(room),
+            at_ns: Vec::new(),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         }
     }
@@ -89,12 +87,17 @@ impl<'a> Beat<'a> {
 
     /// A token is handed over now.
     pub(super) fn stamp(&mut self) {
+        if self.at_ns.is_empty() {
+            // Whoever asks for a thousand million tokens gets no memory before they come.
+            let room = usize::try_from(self.tokens).unwrap_or(0).min(4096);
+            self.at_ns.reserve(room);
+        }
         self.at_ns.push(self.desk.clock.now_ns());
-        self.goes();
+        self.hand_over();
     }
 
-    /// A token is handed to who will know its time.
-    pub(super) fn goes(&mut self) {
+    /// A token is handed to whoever will know its time.
+    pub(super) fn hand_over(&mut self) {
         self.handed += 1;
     }
 
