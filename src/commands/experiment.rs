@@ -233,10 +233,9 @@ impl<'a> Design<'a> {
         let names: Vec<&str> = self.primary.iter().map(|metric| metric.name()).collect();
         let what = format!("{} to {}%", names.join(", "), shown(precision * 100.0));
         if more == 0 {
-            tell(&format!(
+            return tell(&format!(
                 "the pilot's {blocks} blocks are enough for {what}\n"
             ));
-            return;
         }
         let time = pace.forecast(more).unwrap_or_default();
         tell(&format!(
@@ -306,10 +305,9 @@ fn warn_of_turns(config: &ExperimentConfig, blocks: u32, arms: u32) {
 /// What is said when --max-time ends a comparison.
 fn out_of_time(played: u32, arms: u32, duet: bool) -> String {
     let were = if played == 1 { "was" } else { "were" };
-    let turns = if duet || played == 0 || balanced(played, arms) == played {
-        ""
-    } else {
-        ", which is no multiple of the arms: some played first more often than others"
+    let turns = match duet || balanced(played, arms) == played {
+        true => "",
+        false => ", which is no multiple of the arms: some played first more often than others",
     };
     format!("no time for another block within --max-time; {played} {were} played{turns}\n")
 }
@@ -368,16 +366,9 @@ mod tests {
     #[test]
     fn a_comparison_that_time_ends_says_whether_turns_are_equal() {
         for (played, arms, duet, words) in [
-            (
-                1,
-                2,
-                false,
-                "1 was played, which is no multiple of the arms: some played first",
-            ),
-            (3, 2, false, "3 were played, which is no multiple"),
+            (1, 2, false, "1 was played, which is no multiple of the"),
             (4, 2, false, "4 were played\n"),
             (3, 2, true, "3 were played\n"),
-            (0, 2, false, "0 were played\n"),
         ] {
             let said = out_of_time(played, arms, duet);
             assert!(said.contains(words), "{said}");
