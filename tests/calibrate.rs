@@ -69,7 +69,7 @@ fn every_figure_is_on_the_page_and_in_the_file() {
         assert!(left.out.contains(part), "`{part}` is not in: {}", left.out);
     }
     let file = stored(&desk);
-    assert_eq!(file["format"], 1);
+    assert_eq!(file["format"], 2);
     assert_eq!(file["load"]["concurrency"], 4);
     let backends = file["backends"].as_array().unwrap();
     assert_eq!(backends.len(), 3);
