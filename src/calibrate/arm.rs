@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use backends::yardstick::Pace;
 use backends::{Backend, Clock, Entry, PromptMode, Request, Sampling, Target};
 
-use super::YardProcess;
-use super::experiment::Settings;
 use super::join::{Due, Joined, join};
+use super::places::Places;
+use super::settings::Settings;
+use super::{YardOptions, YardProcess};
 use crate::plan::{Job, Plan};
 use crate::record::{self, RunEnd, RunHeader};
 use crate::run::{Crew, Ids, Limits, Runner, Seat, Stop};
@@ -47,6 +49,16 @@ pub(super) struct Play<'a> {
 }
 
 impl Play<'_> {
+    /// Starts servers of this pace.
+    pub(super) fn yard(&self, pace: Pace, places: &Places) -> Result<YardProcess> {
+        let options = YardOptions {
+            pace,
+            core: places.server,
+            program: self.settings.program.clone(),
+        };
+        YardProcess::start(&options, self.clock)
+    }
+
     /// Makes a backend's clients of the servers.
     pub(super) fn arm(&self, entry: &'static Entry, yard: &YardProcess) -> Result<Arm> {
         let of_arm = || format!("--backend {}", entry.name);

@@ -2,102 +2,22 @@
 //! in alternating order, each joined with the servers' book; and what came out,
 //! as integers.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use backends::yardstick::Pace;
-use backends::{Clock, Entry};
+use backends::Clock;
 
 use super::arm::{self, Arm, Play};
-use super::join::{Due, Joined};
-use super::{YardOptions, YardProcess, cores, ladder};
-use crate::record::{BackendFloor, Load, Round, RunEnd};
+use super::join::Joined;
+use super::places::Places;
+use super::settings::Settings;
+use super::{YardProcess, ladder};
+use crate::record::{BackendFloor, Round, RunEnd};
 use crate::run::{Crew, Stop};
 use crate::stats;
 
 /// Passes that may be played again, for each that was asked for.
 const AGAIN: u32 = 2;
-
-/// What is to be measured.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The backends, in the order of the first round.
-    pub backends: Vec<&'static Entry>,
-    /// The load. Where server and client are is found out.
-    pub load: Load,
-    /// Rounds per backend at most, where those of the load leave the mean floors little
-    /// known.
-    pub rounds_max: u32,
-    /// Whether the highest rate is looked for.
-    pub ladder: bool,
-    /// First id of a request; see [`crate::run::Wall::first_id`].
-    pub first_id: u64,
-    /// The program whose hidden verb the servers are; `None`: the one that runs.
-    pub program: Option<PathBuf>,
-}
-
-impl Settings {
-    pub(super) fn pace(&self) -> Pace {
-        Pace {
-            first_token: Duration::from_nanos(self.load.first_token_ns),
-            per_token: Duration::from_nanos(self.load.per_token_ns),
-            output_ids_len: self.load.output_ids,
-        }
-    }
-
-    pub(super) fn due(&self) -> Due {
-        Due {
-            first_token_ns: self.load.first_token_ns,
-            per_token_ns: self.load.per_token_ns,
-        }
-    }
-}
-
-/// Where server and client run: on cores of their own where there are two.
-pub(super) struct Places {
-    /// The server's core.
-    pub(super) server: Option<usize>,
-    words: String,
-}
-
-impl Places {
-    /// Keeps this thread, and the client's that it starts, off the core that is
-    /// chosen for the server.
-    fn take() -> Self {
-        let allowed = cores::allowed();
-        let Some((server, client)) = allowed.split_last().filter(|(_, rest)| !rest.is_empty())
-        else {
-            return Self {
-                server: None,
-                words: "server and client share the only core".to_owned(),
-            };
-        };
-        match cores::keep_to(client) {
-            Ok(()) => Self {
-                server: Some(*server),
-                words: format!(
-                    "server a process of its own on core {server}, client on {}",
-                    listed(client)
-                ),
-            },
-            Err(error) => Self {
-                server: None,
-                words: format!("server and client wherever the system likes ({error:#})"),
-            },
-        }
-    }
-}
-
-fn listed(cores: &[usize]) -> String {
-    match cores {
-        [one] => format!("core {one}"),
-        [first, .., last] if last - first + 1 == cores.len() => {
-            format!("cores {first} to {last}")
-        }
-        _ => format!("{} others", cores.len()),
-    }
-}
 
 /// What came of an experiment.
 #[derive(Clone, Debug)]
@@ -280,34 +200,8 @@ fn round(played: &Played) -> Round {
     }
 }
 
-impl Play<'_> {
-    /// Starts servers of this pace.
-    pub(super) fn yard(&self, pace: Pace, places: &Places) -> Result<YardProcess> {
-        let options = YardOptions {
-            pace,
-            core: places.server,
-            program: self.settings.program.clone(),
-        };
-        YardProcess::start(&options, self.clock)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::listed;
-
-    #[test]
-    fn cores_are_named() {
-        for (cores, words) in [
-            (&[3][..], "core 3"),
-            (&[0, 1, 2], "cores 0 to 2"),
-            (&[0, 5], "2 others"),
-            (&[], "0 others"),
-        ] {
-            assert_eq!(listed(cores), words);
-        }
-    }
-
     #[test]
     fn both_protocols_can_be_calibrated() {
         let names: Vec<_> = backends::ALL

@@ -8,8 +8,8 @@ use backends::Entry;
 use backends::yardstick::Pace;
 
 use super::arm::{self, Play};
-use super::experiment::Places;
 use super::join::{Due, Event, Joined};
+use super::places::Places;
 use crate::record::{RunEnd, Rung};
 use crate::run::make_room;
 use crate::stats;

@@ -7,8 +7,11 @@ pub mod cores;
 mod experiment;
 mod join;
 mod ladder;
+mod places;
 pub mod process;
 pub mod server;
+mod settings;
 
-pub use experiment::{Calibrated, Settings, calibrate};
+pub use experiment::{Calibrated, calibrate};
 pub use process::{YardOptions, YardProcess};
+pub use settings::Settings;

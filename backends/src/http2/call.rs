@@ -14,7 +14,10 @@ use tonic::codegen::http::HeaderMap;
 use super::error::Error;
 use super::frame::LARGEST;
 use super::headers::Headers;
-use super::state::CALL_WINDOW_BYTES;
+
+/// How much a server may send ahead of what has been taken of one call, bytes. More
+/// would only let a server that outruns the client queue up for longer.
+pub(super) const CALL_WINDOW_BYTES: u32 = 2 << 20;
 
 /// Who takes the pieces of an answer's body where they are read. For a token that
 /// arrives alone, to wake a task costs more than all that is done for it.

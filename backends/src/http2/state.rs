@@ -7,7 +7,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use slab::Slab;
 
-use super::call::{Call, Got, Numbers};
+use super::call::{CALL_WINDOW_BYTES, Call, Got, Numbers};
 use super::error::{Error, Goodbye, Reason, Violation};
 use super::frame::{self, LARGEST};
 
@@ -18,10 +18,6 @@ use super::frame::{self, LARGEST};
 /// 64 streams with long sessions (131 kB each at 32,768 tokens); a server that
 /// has to wait for the client would be measured by its waiting.
 pub(super) const WINDOW_BYTES: u32 = 256 << 20;
-
-/// The same for one call. More would only let a server that outruns the client
-/// queue up for longer.
-pub(super) const CALL_WINDOW_BYTES: u32 = 2 << 20;
 
 /// The window of either side before anything is said (RFC 9113, 6.9.2).
 pub(super) const FIRST_WINDOW_BYTES: u32 = 65_535;

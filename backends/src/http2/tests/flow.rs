@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
+use super::super::call::CALL_WINDOW_BYTES;
 use super::super::frame::Head;
 use super::super::gulp::{GULP_BYTES, Gulp};
-use super::super::state::{CALL_WINDOW_BYTES, WINDOW_BYTES};
+use super::super::state::WINDOW_BYTES;
 use super::{Call, OK, Server, block, body, called, frame, head};
 
 /// A frame's head and what it carries.

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use tokio::time::timeout;
 
 use super::super::Listener;
-use super::super::state::CALL_WINDOW_BYTES;
+use super::super::call::CALL_WINDOW_BYTES;
 use super::{Call, Connection, GRPC_OK, OK, Server, called, frame, head, piece};
 
 /// Keeps what it hears until it hears `Z`; dies of an `X`.
