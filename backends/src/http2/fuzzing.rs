@@ -1,10 +1,12 @@
 //! What must hold of a server's frames, whatever they are; see [`crate::fuzzing`].
 
+use std::any::Any;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use tonic::codegen::http::HeaderMap;
 
+use super::call::Listener;
 use super::error::{Error, Violation};
 use super::gulp::Gulp;
 use super::receive::Receiver;
@@ -25,6 +27,20 @@ pub fn frames(data: &[u8]) {
     let at_once = Outcome::of(&[content], kind);
     let cut = Outcome::of(&pieces(content, lengths), kind);
     assert!(at_once == cut, "{at_once:?}\nand in pieces {cut:?}");
+}
+
+/// Keeps what it hears.
+struct Heard(Vec<u8>);
+
+impl Listener for Heard {
+    fn hear(&mut self, piece: Bytes) -> bool {
+        self.0.extend_from_slice(&piece);
+        false
+    }
+
+    fn look_ahead(&self) -> u64 {
+        self.0.last().copied().map_or(0, u64::from)
+    }
 }
 
 /// What came of the frames.
@@ -48,7 +64,7 @@ struct Came {
 
 impl Outcome {
     /// `kind` says whether a message is longer than the server's window, and
-    /// whether pieces are taken as they come.
+    /// whether all calls but the first are listened to.
     fn of(pieces: &[&[u8]], kind: u8) -> Self {
         let mut state = State::new();
         let message = Bytes::from(vec![b'm'; if kind & 1 == 0 { 3 } else { 70_000 }]);
@@ -56,6 +72,11 @@ impl Outcome {
         let keys: Vec<usize> = (0..CALLS)
             .flat_map(|_| state.begin(block.clone(), message.clone()))
             .collect();
+        if kind & 2 != 0 {
+            for &key in keys.iter().skip(1) {
+                state.calls[key].listen(Box::new(Heard(Vec::new())));
+            }
+        }
         let (mut receiver, mut gulp) = (Receiver::new(), Gulp::new());
         let mut held = VecDeque::new();
         let mut refused = None;
@@ -103,6 +124,11 @@ impl Came {
                 words
             })
         });
+        if let Some(listener) = state.calls[key].unlisten() {
+            let heard: Box<dyn Any> = listener;
+            let heard = heard.downcast::<Heard>();
+            came.body = heard.map(|heard| heard.0).unwrap_or_default();
+        }
         while let Some(piece) = state.calls[key].pop() {
             came.body.extend_from_slice(&piece);
         }
