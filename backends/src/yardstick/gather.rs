@@ -1,7 +1,7 @@
 //! A socket whose writes are gathered until its connection has nothing more to
-//! say, or as much as a write takes, then written at once. An HTTP/2 library flushes behind every
-//! frame of some size; what many streams have to say at one moment would be a
-//! system call each.
+//! say, or as much as a write takes, then written at once. An HTTP/2 library
+//! flushes behind every frame of some size; what many streams have to say at one
+//! moment would be a system call each.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
