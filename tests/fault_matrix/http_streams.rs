@@ -2,7 +2,9 @@
 //! those that go on in what is no HTTP, no event or no JSON.
 
 use crate::http_proxy::Say;
-use crate::http_says::{DONE, begun, bytes, finish, json, pieces, row, stream, two_and};
+use crate::http_says::{
+    DONE, EVENTS, LAST_CHUNK, begun, bytes, chunk, finish, pieces, row, stream, two_and, whole,
+};
 use crate::play::OUTPUT_TOKENS;
 use crate::row::Row;
 
@@ -144,9 +146,11 @@ fn overlong() -> Vec<Row> {
                     pieces(OUTPUT_TOKENS),
                     vec![finish(OUTPUT_TOKENS), DONE.to_owned()],
                 ];
-                let mut answer = stream(&events.concat());
-                answer.extend(json("200 OK", "{}"));
-                answer
+                // In one write: sent a moment later it would be, for every
+                // client, the answer to the request that came meanwhile.
+                let events: String = events.concat().iter().map(|event| chunk(event)).collect();
+                let second = whole("200 OK", "application/json", "{}");
+                vec![bytes(format!("{EVENTS}{events}{LAST_CHUNK}{second}"))]
             },
             &["ok"],
             "",
