@@ -15,6 +15,7 @@ fn options(core: Option<usize>) -> YardOptions {
             first_token: Duration::from_millis(2),
             per_token: Duration::from_millis(1),
             output_ids_len: 0,
+            phases: 0,
         },
         core,
         program: Some(PathBuf::from(env!("CARGO_BIN_EXE_pairbench"))),

@@ -108,6 +108,7 @@ impl Load {
                 self.gap
             },
             output_ids_len: self.case.output_ids_len,
+            phases: 0,
         }
     }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use backends::yardstick::Pace;
 use backends::{Backend, Clock, Entry, PromptMode, Request, Sampling, Target};
 
-use super::join::{Due, Joined, join};
+use super::join::{Joined, join};
 use super::places::Places;
 use super::settings::Settings;
 use super::{YardOptions, YardProcess};
@@ -90,7 +90,7 @@ impl Play<'_> {
         arm: &Arm,
         plan: &Plan,
         yard: &mut YardProcess,
-        due: Due,
+        pace: Pace,
         ramp: Duration,
         shown: &str,
     ) -> Result<(Joined, RunEnd)> {
@@ -126,7 +126,7 @@ impl Play<'_> {
             anyhow::bail!("stopped by the user; nothing is stored");
         }
         let run = record::load(folder.path())?;
-        let joined = join(&run.records, &yard.take()?, first_id, due)?;
+        let joined = join(&run.records, &yard.take()?, first_id, pace)?;
         Ok((joined, end))
     }
 }

@@ -4,18 +4,9 @@
 use std::collections::HashMap;
 
 use anyhow::{Result, ensure};
-use backends::yardstick::Handed;
+use backends::yardstick::{Handed, Pace};
 
 use crate::record::{Mark, Record};
-
-/// When the server was to hand over.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Due {
-    /// From a request's arrival to its first token.
-    pub(super) first_token_ns: u64,
-    /// From token to token.
-    pub(super) per_token_ns: u64,
-}
 
 /// One token: when it was handed over, and how long after that it was marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +59,12 @@ impl Joined {
 /// # Errors
 /// When a request failed, is not in the book, or came with another number of
 /// tokens: then there is nothing to compare.
-pub(super) fn join(records: &[Record], book: &[Handed], first_id: u64, due: Due) -> Result<Joined> {
+pub(super) fn join(
+    records: &[Record],
+    book: &[Handed],
+    first_id: u64,
+    pace: Pace,
+) -> Result<Joined> {
     let by_id: HashMap<u64, &Handed> = book.iter().map(|entry| (entry.request, entry)).collect();
     let mut joined = Joined {
         steady_ns: (0, u64::MAX),
@@ -94,7 +90,7 @@ pub(super) fn join(records: &[Record], book: &[Handed], first_id: u64, due: Due)
                 marks(record).len()
             );
         };
-        one(&mut joined, record, handed, &seen_ns, due);
+        one(&mut joined, record, handed, &seen_ns, pace);
     }
     ensure!(
         !joined.events.is_empty(),
@@ -131,15 +127,16 @@ fn times(record: &Record, tokens: usize) -> Option<Vec<u64>> {
     (times.len() == tokens).then_some(times)
 }
 
-fn one(joined: &mut Joined, record: &Record, handed: &Handed, seen_ns: &[u64], due: Due) {
-    let mut due_ns = handed.arrived_ns.saturating_add(due.first_token_ns);
+fn one(joined: &mut Joined, record: &Record, handed: &Handed, seen_ns: &[u64], pace: Pace) {
+    let mut due_ns = pace.first_due_ns(handed.arrived_ns, handed.request);
+    let gap_ns = u64::try_from(pace.per_token.as_nanos()).unwrap_or(u64::MAX);
     for (&handed_ns, &seen_ns) in handed.at_ns.iter().zip(seen_ns) {
         joined.events.push(Event {
             handed_ns,
             delay_ns: between(handed_ns, seen_ns),
             late_ns: between(due_ns, handed_ns),
         });
-        due_ns = due_ns.saturating_add(due.per_token_ns);
+        due_ns = due_ns.saturating_add(gap_ns);
     }
     for (handed, seen) in handed.at_ns.windows(2).zip(seen_ns.windows(2)) {
         if let ([before, after], [seen_before, seen_after]) = (handed, seen) {
@@ -171,14 +168,18 @@ fn between(from_ns: u64, to_ns: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use backends::yardstick::Handed;
+    use std::time::Duration;
 
-    use super::{Due, Event, Joined, join};
+    use backends::yardstick::{Handed, Pace};
+
+    use super::{Event, Joined, join};
     use crate::record::{Mark, Record};
 
-    const DUE: Due = Due {
-        first_token_ns: 50,
-        per_token_ns: 10,
+    const PACE: Pace = Pace {
+        first_token: Duration::from_nanos(50),
+        per_token: Duration::from_nanos(10),
+        output_ids_len: 0,
+        phases: 0,
     };
 
     fn record(index: u32, issued_ns: u64, marks: &[(u64, u32)]) -> Record {
@@ -233,7 +234,7 @@ mod tests {
             slip_ns: vec![2, 2],
             steady_ns: (256, 166),
         };
-        let found = join(&records, &book, 7, DUE).expect("fit");
+        let found = join(&records, &book, 7, PACE).expect("fit");
         assert_eq!(found, expected);
         assert_eq!(found.steady().len(), 4, "they do not overlap");
         assert_eq!(found.delays_ns(), [5, 9, 5, 2]);
@@ -249,7 +250,7 @@ mod tests {
             handed(1, 100, &[150, 160, 170]),
             handed(2, 107, &[157, 167, 177]),
         ];
-        let found = join(&records, &book, 1, DUE).expect("fit");
+        let found = join(&records, &book, 1, PACE).expect("fit");
         let times: Vec<u64> = found.steady().iter().map(|event| event.handed_ns).collect();
         assert_eq!(times, [160, 170, 157, 167]);
     }
@@ -258,8 +259,18 @@ mod tests {
     fn several_tokens_of_one_message_share_its_time() {
         let records = [record(0, 100, &[(160, 1), (180, 2)])];
         let book = [handed(1, 100, &[150, 160, 170])];
-        let found = join(&records, &book, 1, DUE).expect("fit");
+        let found = join(&records, &book, 1, PACE).expect("fit");
         assert_eq!(found.delays_ns(), [10, 20, 10]);
+    }
+
+    #[test]
+    fn a_wait_for_its_phase_makes_no_server_late() {
+        let records = [record(0, 103, &[(167, 1), (178, 1)])];
+        let book = [handed(1, 103, &[161, 172])];
+        let pace = Pace { phases: 1, ..PACE };
+        let found = join(&records, &book, 1, pace).expect("fit");
+        let late: Vec<i64> = found.events.iter().map(|event| event.late_ns).collect();
+        assert_eq!(late, [1, 2], "due at 160 and 170");
     }
 
     #[test]
@@ -267,7 +278,7 @@ mod tests {
         let mut chained = record(0, 100, &[(190, 2)]);
         chained.engine_marks = [(151, 1), (163, 1)].map(Mark::from).to_vec();
         let book = [handed(1, 100, &[150, 160])];
-        let found = join(&[chained], &book, 1, DUE).expect("fit");
+        let found = join(&[chained], &book, 1, PACE).expect("fit");
         assert_eq!(found.delays_ns(), [1, 3]);
     }
 
@@ -289,7 +300,7 @@ mod tests {
                 "no token came",
             ),
         ] {
-            let error = join(&[record], &book, 1, DUE).expect_err(words);
+            let error = join(&[record], &book, 1, PACE).expect_err(words);
             assert!(error.to_string().contains(words), "{error}");
         }
     }

@@ -8,7 +8,7 @@ use backends::Entry;
 use backends::yardstick::Pace;
 
 use super::arm::{self, Play};
-use super::join::{Due, Event, Joined};
+use super::join::{Event, Joined};
 use super::places::Places;
 use crate::record::{RunEnd, Rung};
 use crate::run::make_room;
@@ -84,15 +84,12 @@ async fn rung(
     streams: u32,
     gap_ns: u64,
 ) -> Result<Rung> {
-    let first_token_ns = play.settings.load.first_token_ns;
     let pace = Pace {
-        first_token: Duration::from_nanos(first_token_ns),
+        first_token: Duration::from_nanos(play.settings.load.first_token_ns),
         per_token: Duration::from_nanos(gap_ns),
         output_ids_len: play.settings.load.output_ids,
-    };
-    let due = Due {
-        first_token_ns,
-        per_token_ns: gap_ns,
+        // Its streams start over a time that is no multiple of the gap.
+        phases: 0,
     };
     let tokens = (RUN_NS / gap_ns.max(1)).clamp(8, MOST_TOKENS);
     let plan = arm::plan(streams, 1, u32::try_from(tokens).unwrap_or(u32::MAX));
@@ -100,7 +97,7 @@ async fn rung(
     let arm = play.arm(entry, &yard)?;
     let shown = format!("{} x {streams}", entry.name);
     let cpu_before = yard.cpu_ns()?;
-    let (joined, end) = play.run(&arm, &plan, &mut yard, due, RAMP, &shown).await?;
+    let (joined, end) = play.run(&arm, &plan, &mut yard, pace, RAMP, &shown).await?;
     let server_ns = yard
         .cpu_ns()?
         .zip(cpu_before)

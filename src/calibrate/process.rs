@@ -70,6 +70,7 @@ impl YardProcess {
             .args(["--first-token-us", &microseconds(pace.first_token)])
             .args(["--per-token-us", &microseconds(pace.per_token)])
             .args(["--output-ids-len", &pace.output_ids_len.to_string()])
+            .args(["--phases", &pace.phases.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // It asks nobody.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use backends::Entry;
 use backends::yardstick::Pace;
 
-use super::join::Due;
 use crate::record::Load;
 
 /// What is to be measured.
@@ -33,13 +32,7 @@ impl Settings {
             first_token: Duration::from_nanos(self.load.first_token_ns),
             per_token: Duration::from_nanos(self.load.per_token_ns),
             output_ids_len: self.load.output_ids,
-        }
-    }
-
-    pub(super) fn due(&self) -> Due {
-        Due {
-            first_token_ns: self.load.first_token_ns,
-            per_token_ns: self.load.per_token_ns,
+            phases: self.load.phases,
         }
     }
 }

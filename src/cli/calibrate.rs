@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// Arguments of `calibrate`.
 #[derive(Debug, Args)]
@@ -30,19 +30,23 @@ pub struct CalibrateArgs {
     #[arg(long = "output-tokens", value_name = "N", default_value_t = 30)]
     pub output_tokens: u32,
 
-    /// Requests per slot and round. How a round's start falls decides part of its
-    /// floor: many short rounds tell more than few long ones
+    /// When the streams' tokens come
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    pub spread: Spread,
+
+    /// Requests per slot and round. What disturbs a round does so for all of it:
+    /// many short rounds tell more than few long ones
     #[arg(long = "requests-per-slot", value_name = "N", default_value_t = 1)]
     pub requests_per_slot: u32,
 
     /// Rounds per backend, in alternating order (A B, B A, ...); the n-th rounds
     /// of two backends are a pair. Up to three times as many are played until each
-    /// mean floor is known to 10 %
+    /// mean floor is known to 10 %, and fewer (at least 8) where the host of a
+    /// virtual machine takes its cores in too many of them
     #[arg(long, value_name = "N", default_value_t = 30)]
     pub rounds: u32,
 
-    /// Time over which the requests of a round start, in seconds; 0: all at
-    /// once, and in step from then on, as the answers of a batching engine are
+    /// Time over which the requests of a round start, in seconds; 0: all at once
     #[arg(long, value_name = "S", default_value_t = 0.0)]
     pub ramp: f64,
 
@@ -64,6 +68,19 @@ pub struct CalibrateArgs {
     /// same --records use
     #[arg(long, value_name = "DIR", default_value = "./pairbench-runs")]
     pub records: PathBuf,
+}
+
+/// When the streams' tokens come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Spread {
+    /// Spread evenly over the time from token to token, a few at a time
+    #[default]
+    Even,
+    /// All at one moment, as from an engine that gives each answer a token
+    /// with every step
+    Step,
+    /// As the requests came
+    Start,
 }
 
 const EXAMPLES: &str = "\

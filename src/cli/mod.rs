@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use access::AccessArgs;
-pub use calibrate::CalibrateArgs;
+pub use calibrate::{CalibrateArgs, Spread};
 pub use experiment::{ExperimentArgs, FormatArg, JudgeArgs, PageArgs};
 pub use run::RunArgs;
 pub use sim::SimArgs;

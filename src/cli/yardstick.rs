@@ -22,6 +22,10 @@ pub struct YardstickArgs {
     #[arg(long, value_name = "N")]
     pub output_ids_len: u32,
 
+    /// Moments of a gap at which tokens are handed over; 0: as the requests came
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub phases: u32,
+
     /// Core to keep to
     #[arg(long, value_name = "N")]
     pub core: Option<usize>,

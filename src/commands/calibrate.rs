@@ -56,7 +56,7 @@ pub(super) fn calibrate(config: &CalibrateConfig) -> Result<Exit> {
             ..settings.load
         },
         backends: found.backends,
-        left_out_passes: found.left_out_passes,
+        left_out_rounds: found.left_out_rounds,
     };
     let noise = stats::noise(&calibration);
     show(&report::calibrate::page(&calibration, &noise))?;
@@ -81,6 +81,7 @@ fn settings(config: &CalibrateConfig, first_id: u64) -> Settings {
             requests: config.requests_per_slot,
             rounds: config.rounds,
             ramp_ns: ns(config.ramp),
+            phases: config.phases,
             output_ids: config.output_ids,
             places: String::new(),
         },

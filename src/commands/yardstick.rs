@@ -20,6 +20,7 @@ pub(super) fn yardstick(args: YardstickArgs) -> Result<Exit> {
             first_token: Duration::from_micros(args.first_token_us),
             per_token: Duration::from_micros(args.per_token_us),
             output_ids_len: args.output_ids_len,
+            phases: args.phases,
         },
         core: args.core,
     })?;

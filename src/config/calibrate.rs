@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use backends::Entry;
 
 use super::{at_least_one, client_threads, concurrency, find, ramp};
-use crate::cli::CalibrateArgs;
+use crate::cli::{CalibrateArgs, Spread};
 
 /// Backends where none is named: one of each protocol and form of answer.
 const BACKENDS: [&str; 3] = ["tis-direct", "tis-ensemble", "api_server"];
@@ -47,6 +47,8 @@ pub struct CalibrateConfig {
     pub rounds_max: u32,
     /// Time over which the requests of a round start.
     pub ramp: Duration,
+    /// Moments of a gap at which tokens come, evenly spread; 0: as the requests came.
+    pub phases: u32,
     /// Ids in each message of the engine model; 0: those that there are.
     pub output_ids: u32,
     /// Threads of the client.
@@ -101,6 +103,7 @@ impl CalibrateConfig {
             rounds: args.rounds,
             rounds_max: args.rounds.saturating_mul(ROUNDS_FACTOR_MAX),
             ramp: ramp(args.ramp)?,
+            phases: phases(args.spread, args.concurrency),
             output_ids: args.output_ids,
             client_threads: client_threads(args.client_threads, args.concurrency)?,
             ladder: !args.no_ladder,
@@ -122,6 +125,14 @@ impl CalibrateConfig {
             config.rounds_max
         );
         Ok(config)
+    }
+}
+
+fn phases(spread: Spread, concurrency: u32) -> u32 {
+    match spread {
+        Spread::Even => concurrency,
+        Spread::Step => 1,
+        Spread::Start => 0,
     }
 }
 
@@ -155,6 +166,11 @@ mod tests {
         let names: Vec<_> = config.backends.iter().map(|entry| entry.name).collect();
         assert_eq!(names, ["tis-direct", "tis-ensemble", "api_server"]);
         assert!(config.ladder && config.concurrency == 64 && config.client_threads >= 1);
+        assert_eq!(config.phases, 64, "each stream at a moment of its own");
+        for (words, phases) in [("step", 1), ("start", 0), ("even", 64)] {
+            let config = of(&format!("--spread {words}")).expect(words);
+            assert_eq!(config.phases, phases, "{words}");
+        }
     }
 
     #[test]

@@ -53,6 +53,10 @@ pub struct Load {
     pub rounds: u32,
     /// Time over which the requests of a round start.
     pub ramp_ns: u64,
+    /// Moments of a gap, evenly spread, at which tokens were handed over; 1: all in step;
+    /// 0: as their requests came.
+    #[serde(default)]
+    pub phases: u32,
     /// Token ids in each message of the engine; 0: as many as there are.
     pub output_ids: u32,
     /// Where server and client ran, in words.
@@ -190,10 +194,10 @@ pub struct Calibration {
     pub load: Load,
     /// What was found, in the order of the backends.
     pub backends: Vec<BackendFloor>,
-    /// Passes through all backends that were played again, as the host of this
-    /// virtual machine had taken its cores: none of them counts.
+    /// Rounds that were played again, as the host of this virtual machine had taken its
+    /// cores: none of them counts.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub left_out_passes: u32,
+    pub left_out_rounds: u32,
 }
 
 impl Calibration {

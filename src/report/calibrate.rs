@@ -60,11 +60,11 @@ fn circumstances(out: &mut String, calibration: &Calibration) {
             foreign(&host.cpu)
         ),
     );
-    if calibration.left_out_passes > 0 {
-        let times = counted(calibration.left_out_passes.into(), "pass", "passes");
+    if calibration.left_out_rounds > 0 {
+        let times = counted(calibration.left_out_rounds.into(), "round", "rounds");
         let words = format!(
             "{times} played again, as the host of this virtual machine had its cores for more \
-             than 2 % of the time in which they had work"
+             than 1 % of their time"
         );
         line(out, "left out", &words);
     }
@@ -85,12 +85,17 @@ fn load_words(load: &Load) -> String {
         0 => "all at once".to_owned(),
         ns => format!("over {} s", number(Some(ns as f64 / 1e9), 2)),
     };
+    let come = match load.phases {
+        0 => "as the requests came",
+        1 => "all streams in step",
+        _ => "the streams evenly spread over the gap",
+    };
     let ids = match load.output_ids {
         0 => "the ids that there are".to_owned(),
         ids => counted(u64::from(ids), "id", "ids"),
     };
     format!(
-        "{} in flight, started {start}; first token after {} ms, then one every {} ms; {} tokens \
+        "{} in flight, started {start}; first token after {} ms, then one every {} ms, {come}; {} tokens \
          per answer, {} per slot and round, {} per backend; {ids} in each message of Triton's engine",
         grouped(u64::from(load.concurrency)),
         number(Some(load.first_token_ns as f64 / 1e6), 1),
@@ -314,6 +319,7 @@ mod tests {
                 requests: 2,
                 rounds: 3,
                 ramp_ns: 0,
+                phases: 64,
                 output_ids: 2056,
                 places: "server a process of its own on core 1, client on core 0".to_owned(),
             },
@@ -331,6 +337,7 @@ mod tests {
         let page = page(&calibration, &noise(&calibration));
         for part in [
             "64 in flight, started all at once",
+            "evenly spread over the gap",
             "2,056 ids",
             "on core 1",
             "a processor",
@@ -364,14 +371,20 @@ mod tests {
         let mut calibration = calibration();
         calibration.backends[1] = found("api_server", &[120_000, 222_000, 119_000], "none");
         calibration.backends[0].wait_share = Some(0.3);
-        calibration.left_out_passes = 2;
+        calibration.left_out_rounds = 2;
         for round in &mut calibration.backends[0].rounds {
             round.cores_busy_ticks = Some(40);
             round.cores_stolen_ticks = Some(10);
         }
         let page = page(&calibration, &noise(&calibration));
         assert!(page.starts_with("WARNING"), "{page}");
-        for part in ["+-96 %", "30.0 %", "20.0 %", "2 passes", "cure: "] {
+        for part in [
+            "+-96 %",
+            "30.0 %",
+            "20.0 %",
+            "2 rounds played again",
+            "cure: ",
+        ] {
             assert!(page.contains(part), "`{part}` is not in:\n{page}");
         }
     }

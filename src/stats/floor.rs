@@ -19,9 +19,14 @@ const GOOD_UNCERTAINTY: f64 = 0.10;
 /// Share of the time that a thread may wait for a core on a quiet machine.
 const MOST_WAIT: f64 = 0.02;
 
-/// The same of rounds that are to count for a floor: what a run has to live with can
-/// be left out here.
-const MOST_TAKEN_OF_ROUNDS_PERCENT: f64 = 2.0;
+/// Share of a round's time that the host may have had a core and the round still count
+/// for a floor: what a run has to live with can be left out here. One tick of the
+/// system's count in rounds of half a second made floors a fifth larger
+/// (docs/performance.md).
+const MOST_TAKEN_OF_ROUND: f64 = 0.01;
+
+/// A tick of that count, in nanoseconds (`USER_HZ`, 100 a second on Linux).
+const TICK_NS: f64 = 1e7;
 
 /// Factor by which the requests in flight of a run and of its calibration may
 /// differ.
@@ -73,10 +78,11 @@ pub fn taken_percent(rounds: &[Round]) -> Option<f64> {
     host_took(busy_ticks, sum(|round| round.cores_stolen_ticks)?)
 }
 
-/// Whether rounds show the host of a virtual machine and not the client.
+/// Whether a round shows the host of a virtual machine and not the client.
 #[must_use]
-pub fn is_taken(rounds: &[Round]) -> bool {
-    taken_percent(rounds) > Some(MOST_TAKEN_OF_ROUNDS_PERCENT)
+pub fn is_taken(round: &Round) -> bool {
+    let stolen_ns = round.cores_stolen_ticks.unwrap_or(0) as f64 * TICK_NS;
+    stolen_ns > round.span_ns as f64 * MOST_TAKEN_OF_ROUND
 }
 
 /// What was remarkable about a calibration's circumstances, and the cure.

@@ -100,20 +100,21 @@ fn what_the_host_took_is_named() {
         cores_stolen_ticks: Some(stolen),
         ..Round::default()
     };
-    for (busy, stolen, taken) in [
-        (100, 0, false),
-        (98, 2, false),
-        (97, 3, true),
-        // Ticks are coarse: one of them is no figure.
-        (1, 1, false),
-        (0, 0, false),
-        (0, 2, true),
+    for (span_ms, stolen, taken) in [
+        (450, 0, false),
+        (450, 1, true),
+        (999, 1, true),
+        (1_000, 1, false),
+        (5_000, 5, false),
+        (5_000, 6, true),
     ] {
-        assert_eq!(is_taken(&[round(busy, stolen)]), taken, "{busy} {stolen}");
+        let round = Round {
+            span_ns: span_ms * 1_000_000,
+            ..round(40, stolen)
+        };
+        assert_eq!(is_taken(&round), taken, "{stolen} in {span_ms} ms");
     }
-    // One tick in each of two rounds is two in both.
-    assert!(is_taken(&[round(40, 1), round(40, 1)]));
-    assert!(!is_taken(&[Round::default()]), "not told");
+    assert!(!is_taken(&Round::default()), "not told");
     let mut robbed = calibration();
     robbed.backends[0].rounds = vec![round(80, 0), round(80, 40), round(80, 0)];
     let found = noise(&robbed);

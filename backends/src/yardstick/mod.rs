@@ -15,6 +15,7 @@ mod pacing;
 mod tests;
 
 use std::net::TcpListener;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ pub enum Wire {
 /// message of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// From the request's arrival to its first token.
+    /// From the request's arrival to its first token, without the wait for its phase.
     pub first_token: Duration,
     /// From each token to the next, kept by tokio's timer with its grain of a
     /// millisecond: below that, each tick hands over as many as are due. Zero:
@@ -50,6 +51,35 @@ pub struct Pace {
     /// sends its whole buffer of (by default) 2,056; never less than the answer
     /// needs. 0: the ids that there are by then.
     pub output_ids_len: u32,
+    /// Moments of a gap at which tokens are handed over, evenly spread over it: an
+    /// answer has the one that its request's number, divided by them, leaves, and
+    /// begins when that comes next. 1: all are in step, as the answers of an engine
+    /// are that gives each a token with every step. 0: each answer's tokens come as
+    /// its own request did.
+    pub phases: u32,
+}
+
+impl Pace {
+    /// When the first token is due of a request that had been read at `arrived_ns`.
+    #[must_use]
+    pub fn first_due_ns(&self, arrived_ns: u64, request: u64) -> u64 {
+        let ready_ns = arrived_ns.saturating_add(nanoseconds(self.first_token));
+        let gap_ns = nanoseconds(self.per_token);
+        let (Some(phases), true) = (NonZeroU64::new(self.phases.into()), gap_ns > 0) else {
+            return ready_ns;
+        };
+        let share = u128::from(gap_ns) * u128::from(request % phases) / u128::from(phases.get());
+        let phase_ns = u64::try_from(share).unwrap_or(0);
+        let behind_ns = (ready_ns % gap_ns + gap_ns - phase_ns) % gap_ns;
+        match behind_ns {
+            0 => ready_ns,
+            behind_ns => ready_ns.saturating_add(gap_ns - behind_ns),
+        }
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Model name that the HTTP side reports.

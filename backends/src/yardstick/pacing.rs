@@ -1,12 +1,11 @@
-//! When the next token of one answer is due. One timer per answer, which
-//! starts at its own request's arrival: answers are not in step.
+//! When the next token of one answer is due. One timer per answer.
 
 use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::time::Sleep;
 
-use super::{Desk, Handed};
+use super::{Desk, Handed, nanoseconds};
 
 /// Notes when a request had been read, and lets every other that is there be
 /// read before anything is done for this one: when hundreds come at once, none
@@ -31,19 +30,16 @@ pub(super) struct Beat<'a> {
     timer: Pin<Box<Sleep>>,
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 impl<'a> Beat<'a> {
     /// The pace of an answer of `tokens` tokens to a request that had been
     /// read at `arrived_ns`. `name` is what the client calls it.
     pub(super) fn start(desk: &'a Desk, arrived_ns: u64, name: &str, tokens: u32) -> Self {
+        let request = name.parse().unwrap_or(u64::MAX);
         Self {
             desk,
-            request: name.parse().unwrap_or(u64::MAX),
+            request,
             arrived_ns,
-            first_ns: arrived_ns.saturating_add(nanoseconds(desk.pace.first_token)),
+            first_ns: desk.pace.first_due_ns(arrived_ns, request),
             per_token_ns: nanoseconds(desk.pace.per_token),
             tokens,
             handed: 0,

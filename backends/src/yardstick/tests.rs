@@ -94,6 +94,74 @@ fn pace(first_ms: u64, per_token_us: u64, output_ids_len: u32) -> Pace {
         first_token: Duration::from_millis(first_ms),
         per_token: Duration::from_micros(per_token_us),
         output_ids_len,
+        phases: 0,
+    }
+}
+
+#[test]
+fn answers_begin_when_their_phase_comes_next() {
+    // 3 ms to the first token, then one every 2 ms.
+    let due = |phases, arrived_ns, request| {
+        let pace = Pace {
+            phases,
+            ..pace(3, 2000, 0)
+        };
+        pace.first_due_ns(arrived_ns, request)
+    };
+    let ms = 1_000_000;
+    for (phases, arrived_ns, request, due_ns) in [
+        (0, 5 * ms + 1, 7, 8 * ms + 1),
+        (1, 5 * ms, 7, 8 * ms),
+        (1, 5 * ms + 1, 7, 10 * ms),
+        (1, 6 * ms, 7, 10 * ms),
+        (4, 5 * ms, 8, 8 * ms),
+        (4, 5 * ms, 9, 8 * ms + ms / 2),
+        (4, 5 * ms, 11, 9 * ms + ms / 2),
+        (4, 6 * ms, 8, 10 * ms),
+        (4, 6 * ms, 9, 10 * ms + ms / 2),
+        (4, 6 * ms, 10, 9 * ms),
+        (4, 6 * ms + ms / 2, 11, 9 * ms + ms / 2),
+        (3, 5 * ms, 1, 8 * ms + 666_666),
+        (4, u64::MAX, 1, u64::MAX),
+    ] {
+        assert_eq!(
+            due(phases, arrived_ns, request),
+            due_ns,
+            "{phases} {arrived_ns} {request}"
+        );
+    }
+    let full_speed = Pace {
+        phases: 4,
+        ..pace(3, 0, 0)
+    };
+    assert_eq!(
+        full_speed.first_due_ns(1, 3),
+        3 * ms + 1,
+        "no gap, no phase"
+    );
+}
+
+#[tokio::test]
+async fn streams_keep_their_phases() {
+    let pace = Pace {
+        phases: 4,
+        ..pace(2, 8000, 0)
+    };
+    for &(name, wire) in &[WAYS[0], WAYS[3]] {
+        let yard = Yard::start(wire, pace);
+        let client = yard.client(name);
+        let asked = (0..4).map(|id| yard.ask(&client, id, 5));
+        futures_util::future::join_all(asked).await;
+        let book = yard.book.take();
+        assert_eq!(book.len(), 4, "{name}");
+        for handed in book {
+            let mut due_ns = pace.first_due_ns(handed.arrived_ns, handed.request);
+            assert_eq!(due_ns % 8_000_000, handed.request * 2_000_000, "{name}");
+            for &at_ns in &handed.at_ns {
+                assert!(at_ns >= due_ns, "{name}: {at_ns} before {due_ns}");
+                due_ns += 8_000_000;
+            }
+        }
     }
 }
 
