@@ -33,7 +33,7 @@ pub struct Calibrated {
     pub backends: Vec<BackendFloor>,
     /// Where server and client were.
     pub places: String,
-    /// Rounds that were played again; see [`crate::record::Calibration`].
+    /// Rounds that do not count; see [`crate::record::Calibration`].
     pub left_out_rounds: u32,
 }
 

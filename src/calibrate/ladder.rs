@@ -88,7 +88,7 @@ async fn rung(
         first_token: Duration::from_nanos(play.settings.load.first_token_ns),
         per_token: Duration::from_nanos(gap_ns),
         output_ids_len: play.settings.load.output_ids,
-        // Its streams start over a time that is no multiple of the gap.
+        // The ramp of their start spreads the streams.
         phases: 0,
     };
     let tokens = (RUN_NS / gap_ns.max(1)).clamp(8, MOST_TOKENS);

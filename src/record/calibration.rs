@@ -194,8 +194,8 @@ pub struct Calibration {
     pub load: Load,
     /// What was found, in the order of the backends.
     pub backends: Vec<BackendFloor>,
-    /// Rounds that were played again, as the host of this virtual machine had taken its
-    /// cores: none of them counts.
+    /// Rounds that were played again or left out with their pass, as the host of this
+    /// virtual machine had taken its cores: none of them counts.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left_out_rounds: u32,
 }

@@ -63,8 +63,8 @@ fn circumstances(out: &mut String, calibration: &Calibration) {
     if calibration.left_out_rounds > 0 {
         let times = counted(calibration.left_out_rounds.into(), "round", "rounds");
         let words = format!(
-            "{times} played again, as the host of this virtual machine had its cores for more \
-             than 1 % of their time"
+            "{times} played again or left out with their pass, as the host of this virtual \
+             machine had its cores for more than 1 % of a round's time"
         );
         line(out, "left out", &words);
     }

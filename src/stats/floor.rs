@@ -21,7 +21,7 @@ const MOST_WAIT: f64 = 0.02;
 
 /// Share of a round's time that the host may have had a core and the round still count
 /// for a floor: what a run has to live with can be left out here. One tick of the
-/// system's count in rounds of half a second made floors a fifth larger
+/// system's count in rounds of half a second made floors 13 to 36 % larger
 /// (docs/performance.md).
 const MOST_TAKEN_OF_ROUND: f64 = 0.01;
 
