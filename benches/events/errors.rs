@@ -9,6 +9,7 @@ use backends::Clock;
 use backends::yardstick::Handed;
 use pairbench::record::Record;
 
+use super::cost::median;
 use super::load::Load;
 use super::options::{Defaults, Options};
 use super::ours::{self, Outcome};
@@ -37,37 +38,86 @@ pub(crate) struct Errors {
     pub(crate) slip_ns: Vec<i64>,
 }
 
-/// Prints a line for every protocol and number of streams.
+/// A run during which the host took a core for others shows the host: so many runs are
+/// played at most until there are enough of the others.
+const RUNS_MOST: u32 = 15;
+
+/// Prints a line for every protocol and number of streams, each figure the median of
+/// `--pairs` runs: those of which the host of a virtual machine took least.
 ///
 /// # Errors
 /// Whatever keeps a run from its end.
 pub(crate) fn show(options: &Options, core: Option<usize>, clock: Clock) -> Result<()> {
     println!(
-        "server: first token after 50 ms, then one per {} ms; errors in ms",
+        "server: first token after 50 ms, then one per {} ms; errors in ms, medians of {} runs",
         options
             .load(options.cases(&[])[0], DEFAULTS)
             .gap
             .as_secs_f64()
-            * 1e3
+            * 1e3,
+        options.pairs
     );
-    header();
+    println!("{}    host took", header());
     for streams in options.stream_counts(&[1, 64, 256, 512]) {
         for case in options.cases(&["http-paced", "grpc-paced-8k", "grpc-paced"]) {
             let load = Load {
                 streams,
                 ..options.load(case, DEFAULTS)
             };
-            let mut yard = load.yard(core, clock)?;
-            let address = yard.address(case.wire).to_owned();
-            let outcome = ours::run(&address, &load, options.threads, clock, 1)?;
-            line(&load, &outcome, &against(&outcome, yard.take()?)?);
+            let (runs, played) = quiet_runs(options, &load, core, clock)?;
+            let ticks: u64 = runs.iter().map(|run| run.stolen_ticks).sum();
+            let figures = medians(&runs);
+            println!(
+                "{}    {ticks} ticks ({played} played)",
+                figures.line(case.name, streams)
+            );
         }
     }
     Ok(())
 }
 
-pub(crate) fn header() {
-    println!(
+/// One run of a load.
+struct Played {
+    figures: Figures,
+    stolen_ticks: u64,
+}
+
+/// The runs of which the host took least, and how many were played for them.
+fn quiet_runs(
+    options: &Options,
+    load: &Load,
+    core: Option<usize>,
+    clock: Clock,
+) -> Result<(Vec<Played>, u32)> {
+    let wanted = usize::try_from(options.pairs)?;
+    let (mut runs, mut played) = (Vec::new(), 0);
+    let quiet = |runs: &[Played]| runs.iter().filter(|run| run.stolen_ticks == 0).count();
+    while runs.len() < wanted || (quiet(&runs) < wanted && played < RUNS_MOST) {
+        let mut yard = load.yard(core, clock)?;
+        let address = yard.address(load.case.wire).to_owned();
+        let outcome = ours::run(&address, load, options.threads, clock, 1)?;
+        let end = outcome.run.end.as_ref().context("a run without an end")?;
+        runs.push(Played {
+            stolen_ticks: end.cores_stolen_ticks.unwrap_or_default(),
+            figures: Figures::of(&outcome, &against(&outcome, yard.take()?)?),
+        });
+        played += 1;
+    }
+    // Stable: of equals, those played first.
+    runs.sort_by_key(|run| run.stolen_ticks);
+    runs.truncate(wanted);
+    Ok((runs, played))
+}
+
+fn medians(runs: &[Played]) -> Figures {
+    Figures(std::array::from_fn(|at| {
+        let mut values: Vec<f64> = runs.iter().map(|run| run.figures.0[at]).collect();
+        median(&mut values).unwrap_or_default()
+    }))
+}
+
+pub(crate) fn header() -> String {
+    format!(
         "{:<15} {:>7} {:>15} {:>9} {:>8} {:>17} {:>9} {:>9} {:>8}",
         "case",
         "streams",
@@ -78,27 +128,48 @@ pub(crate) fn header() {
         "slip p99",
         "events/s",
         "cpu %"
-    );
+    )
 }
 
-/// Prints one run.
-pub(crate) fn line(load: &Load, outcome: &Outcome, errors: &Errors) {
-    let cost = outcome.cost;
-    let busy_ns = cost.thread_ns.unwrap_or(cost.process_ns);
-    println!(
-        "{:<15} {:>7} {:>7.3} {:>7.3} {:>9.3} {:>8.3} {:>8.3} {:>8.3} {:>9.3} {:>9.0} {:>8.0}",
-        load.case.name,
-        load.streams,
-        mean_ms(&errors.ttft_ns),
-        p99_ms(&errors.ttft_ns),
-        mean_ms(&errors.sent_ns),
-        p99_ms(&errors.itl_ns),
-        mean_ms(&errors.floor_ns),
-        p99_ms(&errors.floor_ns),
-        p99_ms(&errors.slip_ns),
-        cost.events_per_s(),
-        busy_ns as f64 / cost.span_ns.max(1) as f64 * 100.0
-    );
+/// What is printed of a run, in the header's order.
+pub(crate) struct Figures([f64; 9]);
+
+impl Figures {
+    pub(crate) fn of(outcome: &Outcome, errors: &Errors) -> Self {
+        let cost = outcome.cost;
+        let busy_ns = cost.thread_ns.unwrap_or(cost.process_ns);
+        Self([
+            mean_ms(&errors.ttft_ns),
+            p99_ms(&errors.ttft_ns),
+            mean_ms(&errors.sent_ns),
+            p99_ms(&errors.itl_ns),
+            mean_ms(&errors.floor_ns),
+            p99_ms(&errors.floor_ns),
+            p99_ms(&errors.slip_ns),
+            cost.events_per_s(),
+            busy_ns as f64 / cost.span_ns.max(1) as f64 * 100.0,
+        ])
+    }
+
+    pub(crate) fn line(&self, case: &str, streams: u32) -> String {
+        let Self(
+            [
+                ttft_mean,
+                ttft_p99,
+                sent,
+                itl,
+                floor_mean,
+                floor_p99,
+                slip,
+                rate,
+                busy,
+            ],
+        ) = self;
+        format!(
+            "{case:<15} {streams:>7} {ttft_mean:>7.3} {ttft_p99:>7.3} {sent:>9.3} {itl:>8.3} \
+             {floor_mean:>8.3} {floor_p99:>8.3} {slip:>9.3} {rate:>9.0} {busy:>8.0}"
+        )
+    }
 }
 
 /// Sets a run's records against the book.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use backends::Clock;
 
-use super::errors::{against, header, line};
+use super::errors::{Figures, against, header};
 use super::options::{Defaults, Options};
 use super::ours;
 
@@ -67,7 +67,7 @@ pub(crate) fn memory(options: &Options, core: Option<usize>, clock: Clock) -> Re
 /// # Errors
 /// Whatever keeps the run from its end.
 pub(crate) fn scale(options: &Options, core: Option<usize>, clock: Clock) -> Result<()> {
-    header();
+    println!("{}", header());
     for case in options.cases(&["http-paced", "grpc-paced"]) {
         for streams in options.stream_counts(&[SCALE.streams]) {
             let mut load = options.load(case, SCALE);
@@ -75,7 +75,11 @@ pub(crate) fn scale(options: &Options, core: Option<usize>, clock: Clock) -> Res
             let mut yard = load.yard(core, clock)?;
             let address = yard.address(case.wire).to_owned();
             let outcome = ours::run(&address, &load, options.threads, clock, 1)?;
-            line(&load, &outcome, &against(&outcome, yard.take()?)?);
+            let errors = against(&outcome, yard.take()?)?;
+            println!(
+                "{}",
+                Figures::of(&outcome, &errors).line(case.name, streams)
+            );
         }
     }
     Ok(())
