@@ -132,8 +132,8 @@ pub struct Rung {
     /// Time that this thread was ready and waited for a core, in percent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_wait_percent: Option<u64>,
-    /// Who gave up: `none`, `client`, `server`, or `machine`: something else had
-    /// the client's core.
+    /// Who gave up: `none`, `client`, `server`, `machine`: something else had the
+    /// client's core, or `host`: that of a virtual machine had its cores each time.
     pub limit: String,
 }
 

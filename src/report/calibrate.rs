@@ -230,6 +230,10 @@ fn ladder(out: &mut String, found: &BackendFloor) {
         Some((_, "machine")) => {
             "the ladder ended because something else ran on the client's core: end it and try again"
         }
+        Some((_, "host")) => {
+            "the ladder ended because the host of this virtual machine took its cores each time: \
+             the client may follow more; try again when the host is quiet"
+        }
         Some((_, "client")) => {
             "above the last rate that was followed the client's p99 delay or slip passes 1 ms"
         }

@@ -110,6 +110,40 @@ fn the_page_has_every_figure() {
 }
 
 #[test]
+fn who_ended_the_ladder_is_named() {
+    for (limit, rate, words) in [
+        ("none", "12,800 or more", "the client followed every rate"),
+        (
+            "client",
+            "6,400",
+            "the client's p99 delay or slip passes 1 ms",
+        ),
+        ("server", "6,400 or more", "at the server's limit"),
+        (
+            "machine",
+            "6,400 or more",
+            "something else ran on the client's core",
+        ),
+        (
+            "host",
+            "6,400 or more",
+            "the host of this virtual machine took its cores",
+        ),
+    ] {
+        let mut calibration = calibration();
+        calibration.backends = vec![found("tis-direct", &[120_000, 121_000, 119_000], limit)];
+        let page = page(&calibration, &[]);
+        let followed = page.lines().find(|line| line.contains("tokens/s followed"));
+        assert!(
+            followed.is_some_and(|line| line.ends_with(rate)),
+            "{limit}:\n{page}"
+        );
+        let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(page.contains(words), "{limit}: {page}");
+    }
+}
+
+#[test]
 fn a_noisy_machine_is_named_first() {
     let mut calibration = calibration();
     calibration.backends[1] = found("api_server", &[120_000, 222_000, 119_000], "none");
