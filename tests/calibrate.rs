@@ -123,7 +123,7 @@ fn the_chained_models_and_a_ladder_can_be_calibrated() {
     let file = stored(&desk);
     let ladder = file["backends"][0]["ladder"].as_array().unwrap();
     assert_eq!(ladder[0]["streams"], 1024);
-    let words = ["none", "client", "server", "machine"];
+    let words = ["none", "client", "server", "machine", "host"];
     for rung in ladder {
         assert!(words.contains(&rung["limit"].as_str().unwrap()), "{rung}");
     }
