@@ -22,6 +22,9 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// Tokens of a warm-up request.
 const WARMUP_TOKENS: u32 = 4;
 
+/// How often one run is played at most in which the host of a virtual machine had a core.
+pub(super) const GOES: u32 = 12;
+
 /// Ids of each prompt: any that a byte tokenizer has.
 const PROMPT_IDS: u32 = 16;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use backends::Clock;
 
-use super::arm::{self, Arm, Play};
+use super::arm::{self, Arm, GOES, Play};
 use super::join::Joined;
 use super::places::Places;
 use super::settings::Settings;
@@ -18,9 +18,6 @@ use crate::stats;
 
 /// Rounds that may be left out for another go, for each that was asked for.
 const AGAIN: u32 = 2;
-
-/// How often one round is played at most.
-const GOES: u32 = 12;
 
 /// With so many rounds of each backend the experiment ends where no more may be left
 /// out: fewer that show the client are worth more than many that show the host.

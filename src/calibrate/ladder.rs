@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use backends::Entry;
 use backends::yardstick::Pace;
 
-use super::arm::{self, Play};
+use super::arm::{self, GOES, Play};
 use super::join::{Event, Joined};
 use super::places::Places;
 use crate::record::{RunEnd, Rung};
@@ -47,11 +47,6 @@ const AT_LIMIT_PERCENT: u64 = 85;
 /// be the cause of its delays, in percent.
 const MOST_WAITING_PERCENT: u64 = 10;
 
-/// How often a rung is played at most that was not followed while the host of a virtual
-/// machine had a core: one tick of that delays a token of every stream, and says nothing
-/// about client and server.
-const GOES: u32 = 12;
-
 /// Climbs until somebody cannot follow.
 pub(super) async fn climb(
     play: &mut Play<'_>,
@@ -83,7 +78,7 @@ fn next(streams: u32, gap_ns: u64) -> Option<(u32, u64)> {
     (gap_ns > SHORTEST_GAP_NS).then(|| (streams, (gap_ns / 2).max(SHORTEST_GAP_NS)))
 }
 
-/// Played until it says something.
+/// Played until it says something, at most [`GOES`] times.
 async fn believable(
     play: &mut Play<'_>,
     entry: &'static Entry,
