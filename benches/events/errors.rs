@@ -38,12 +38,10 @@ pub(crate) struct Errors {
     pub(crate) slip_ns: Vec<i64>,
 }
 
-/// A run during which the host took a core for others shows the host: so many runs are
-/// played at most until there are enough of the others.
-const RUNS_MOST: u32 = 15;
-
 /// Prints a line for every protocol and number of streams, each figure the median of
-/// `--pairs` runs: those of which the host of a virtual machine took least.
+/// `--pairs` runs. A run during which the host of a virtual machine took a core for
+/// others shows the host: up to `--plays` runs are played until there are enough of the
+/// others, and where there never are, those of which it took least are shown.
 ///
 /// # Errors
 /// Whatever keeps a run from its end.
@@ -92,7 +90,7 @@ fn quiet_runs(
     let wanted = usize::try_from(options.pairs)?;
     let (mut runs, mut played) = (Vec::new(), 0);
     let quiet = |runs: &[Played]| runs.iter().filter(|run| run.stolen_ticks == 0).count();
-    while runs.len() < wanted || (quiet(&runs) < wanted && played < RUNS_MOST) {
+    while runs.len() < wanted || (quiet(&runs) < wanted && played < options.plays) {
         let mut yard = load.yard(core, clock)?;
         let address = yard.address(load.case.wire).to_owned();
         let outcome = ours::run(&address, load, options.threads, clock, 1)?;

@@ -4,6 +4,7 @@
 //! `cargo bench --bench events`                 cost per token event, A B A B, every case
 //! `... -- --case NAME --pairs N`               one case; also --streams, --requests, --tokens
 //! `... -- --errors --pairs N`                  TTFT and ITL against the book, medians of N runs
+//!                                              (of `--plays N` those the host let be)
 //! `... -- --memory --case NAME`                peak memory of this process, one run of ours
 //! `... -- --scale --case NAME --streams 4096`  one run of ours: error, processor, rate
 //! `... -- --once --case NAME --tokens N`       one run of ours, for `benches/callgrind.sh`

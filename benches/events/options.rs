@@ -24,6 +24,8 @@ pub(crate) struct Options {
     /// All streams start at one moment whatever the mode has.
     pub(crate) in_step: bool,
     pub(crate) pairs: u32,
+    /// The most runs that are played to find `pairs` that the host let be.
+    pub(crate) plays: u32,
     pub(crate) threads: usize,
     case: Option<Case>,
     streams: Vec<u32>,
@@ -55,6 +57,7 @@ impl Options {
             unpinned: false,
             in_step: false,
             pairs: 5,
+            plays: 15,
             threads: 1,
             case: None,
             streams: Vec::new(),
@@ -78,6 +81,7 @@ impl Options {
                 "--in-step" => options.in_step = true,
                 "--case" => options.case = Some(case(&value()?)?),
                 "--pairs" => options.pairs = value()?.parse()?,
+                "--plays" => options.plays = value()?.parse()?,
                 "--threads" => options.threads = value()?.parse()?,
                 "--requests" => options.requests = Some(value()?.parse()?),
                 "--tokens" => options.tokens = Some(value()?.parse()?),
